@@ -1,0 +1,3 @@
+//! Benches of the project, each figure beside its bound.
+
+fn main() {}

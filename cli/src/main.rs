@@ -1,0 +1,3 @@
+//! The scrapefleet command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The ScrapeFleet resource: types, defaults, rules.

@@ -1,0 +1,1 @@
+//! Browser sessions, pages and the recipe engine.

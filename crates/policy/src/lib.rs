@@ -1,0 +1,1 @@
+//! Deadlines, retries, fallbacks, abandonment and circuit breakers as values that compose.

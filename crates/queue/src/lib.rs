@@ -1,0 +1,1 @@
+//! The durable task queue: its contract and its implementations.

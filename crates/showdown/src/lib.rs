@@ -1,0 +1,1 @@
+//! Pokemon Showdown: its recipe and its battle log.

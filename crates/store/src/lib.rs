@@ -1,0 +1,1 @@
+//! The artifact store: its contract and its implementations.

@@ -1,0 +1,1 @@
+//! The watcher: keeps a list open and queues every item it has not seen.

@@ -1,0 +1,3 @@
+//! Tasks of the project itself: set-up, demo, tests, benches.
+
+fn main() {}
