@@ -1,1 +1,24 @@
-//! The ScrapeFleet resource: types, defaults, rules.
+//! The ScrapeFleet resource: types, defaults and rules.
+//!
+//! One type serves two readers. On Kubernetes [`ScrapeFleet`] is a custom resource whose schema and CEL rules
+//! the API server enforces; on one machine it is a file, read by [`manifest::load`], which enforces the same
+//! schema and the same rules.
+
+pub mod bots;
+pub mod duration;
+pub mod fleet;
+pub mod id;
+pub mod inspect;
+pub mod lane;
+pub mod manifest;
+pub mod policies;
+pub mod politeness;
+pub mod queue;
+pub mod recipe;
+pub mod site;
+pub mod store;
+pub mod watcher;
+
+pub use duration::Period;
+pub use fleet::{ScrapeFleet, ScrapeFleetSpec, ScrapeFleetStatus};
+pub use id::{FleetName, ItemId, LaneName};

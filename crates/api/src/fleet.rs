@@ -1,0 +1,95 @@
+//! The ScrapeFleet resource itself.
+
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Period, bots::BotsSpec, lane::LaneSpec, policies::PoliciesSpec, politeness::PolitenessSpec,
+    queue::QueueSpec, site::SiteSpec, store::StoreSpec, watcher::WatcherSpec,
+};
+
+/// What to scrape, with how many browsers, under which policies, and where the results go.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "scrapefleet.io",
+    version = "v1alpha1",
+    kind = "ScrapeFleet",
+    plural = "scrapefleets",
+    shortname = "sf",
+    category = "scrape",
+    namespaced,
+    derive = "PartialEq",
+    status = "ScrapeFleetStatus"
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrapeFleetSpec {
+    /// The site and how to read it.
+    pub site: SiteSpec,
+    /// The watcher, which keeps the site's list open and queues every new item.
+    #[serde(default)]
+    pub watcher: WatcherSpec,
+    /// The bots, which hold items until they end and store what they leave.
+    #[serde(default)]
+    pub bots: BotsSpec,
+    /// Lanes of the queue. An item goes to the first lane whose `match` fits its id; without lanes there is one, `default`.
+    #[serde(default)]
+    pub lanes: Vec<LaneSpec>,
+    /// Deadlines, retries, fallbacks and when to abandon.
+    #[serde(default)]
+    pub policies: PoliciesSpec,
+    /// What the whole fleet may ask of the site, however many bots it has.
+    #[serde(default)]
+    pub politeness: PolitenessSpec,
+    /// Where tasks wait.
+    pub queue: QueueSpec,
+    /// Where artifacts go.
+    pub store: StoreSpec,
+    /// How a bot that must go gives up its held items.
+    #[serde(default)]
+    pub drain: DrainSpec,
+    /// True stops discovery and opening; held items end as `drain` says. Nothing is lost.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// What the operator has seen of the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScrapeFleetStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// How a bot that must go gives up its held items.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainSpec {
+    /// `Release` gives held items back at once, `Finish` waits for them to end.
+    #[serde(default)]
+    pub mode: DrainMode,
+    /// How long `Finish` waits before it releases what is still held.
+    #[serde(default = "default_deadline")]
+    pub deadline: Period,
+}
+
+/// What a draining bot does with the items it holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DrainMode {
+    /// Held items go back to the queue at once, their attempt count unchanged.
+    #[default]
+    Release,
+    /// Held items are waited for, up to the deadline; then they are released.
+    Finish,
+}
+
+fn default_deadline() -> Period {
+    Period::minutes(10)
+}
+
+impl Default for DrainSpec {
+    fn default() -> Self {
+        Self { mode: DrainMode::default(), deadline: default_deadline() }
+    }
+}

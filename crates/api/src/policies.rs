@@ -1,0 +1,143 @@
+//! Deadlines, retries, fallbacks and when to abandon.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Period;
+
+/// Deadlines, retries, fallbacks and when to abandon.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PoliciesSpec {
+    /// The deadline of one step in the browser (open, take, leave).
+    pub step: StepTimeout,
+    /// How long an item may be held.
+    pub hold: HoldTimeout,
+    /// How often and how soon a failed item is tried again.
+    pub retry: RetrySpec,
+    /// Other ways, when the first way fails.
+    pub fallback: FallbackSpec,
+    /// When to throw away an item, a browser, a page.
+    pub abandonment: AbandonmentSpec,
+    /// When to stop opening because the site, not the bot, is at fault.
+    pub breaker: BreakerSpec,
+}
+
+/// The deadline of one step in the browser.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StepTimeout {
+    /// Past this a step is counted and logged as slow.
+    pub soft: Period,
+    /// Past this a step has failed.
+    pub hard: Period,
+}
+
+/// How long an item may be held.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HoldTimeout {
+    /// Past this a hold is opened afresh once, in case the page missed the end.
+    pub soft: Period,
+    /// Past this the attempt has failed.
+    pub hard: Period,
+    /// How long an ended item is waited for when its artifact is not yet complete.
+    pub complete: Period,
+}
+
+/// How often and how soon a failed item is tried again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RetrySpec {
+    /// Attempts in all; after the last the item is a dead letter.
+    pub attempts: i32,
+    /// Delay before the second attempt.
+    pub initial: Period,
+    /// The longest delay.
+    pub max: Period,
+    /// What each delay is multiplied by to get the next.
+    pub factor: f64,
+    /// The share of a delay that is random, from 0 to 1.
+    pub jitter: f64,
+}
+
+/// Other ways, when the first way fails.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FallbackSpec {
+    /// Whether an item that cannot be opened inside the shared page is opened in a tab of its own.
+    pub open_in_tab: bool,
+}
+
+/// When to throw away an item, a browser, a page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AbandonmentSpec {
+    /// A browser that has not answered a round trip for this long is thrown away.
+    pub unresponsive: Period,
+    /// This many item failures in a row throw the browser away.
+    pub item_failures: i32,
+    /// This many rebuilt browsers within `rebuildsWithin` end the bot (exit code 10).
+    pub rebuilds: i32,
+    /// The window in which rebuilt browsers are counted.
+    pub rebuilds_within: Period,
+    /// A page is recycled after this many items.
+    pub recycle_after_items: i32,
+    /// A browser is recycled above this many MiB (PSS of the whole tree), when the bot can see it.
+    pub recycle_above_mib: i32,
+}
+
+/// When to stop opening because the site is at fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BreakerSpec {
+    /// This many failures for the site's reason within `within` stop opening.
+    pub failures: i32,
+    /// The window in which failures are counted.
+    pub within: Period,
+    /// How long opening stays stopped before one item is tried.
+    pub cooldown: Period,
+}
+
+impl Default for StepTimeout {
+    fn default() -> Self {
+        Self { soft: Period::secs(3), hard: Period::secs(15) }
+    }
+}
+
+impl Default for HoldTimeout {
+    fn default() -> Self {
+        Self { soft: Period::minutes(50), hard: Period::minutes(90), complete: Period::secs(10) }
+    }
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        Self { attempts: 5, initial: Period::secs(1), max: Period::minutes(5), factor: 2.0, jitter: 0.2 }
+    }
+}
+
+impl Default for FallbackSpec {
+    fn default() -> Self {
+        Self { open_in_tab: true }
+    }
+}
+
+impl Default for AbandonmentSpec {
+    fn default() -> Self {
+        Self {
+            unresponsive: Period::secs(3),
+            item_failures: 5,
+            rebuilds: 5,
+            rebuilds_within: Period::minutes(5),
+            recycle_after_items: 500,
+            recycle_above_mib: 1500,
+        }
+    }
+}
+
+impl Default for BreakerSpec {
+    fn default() -> Self {
+        Self { failures: 5, within: Period::secs(60), cooldown: Period::secs(15) }
+    }
+}

@@ -1,0 +1,39 @@
+//! What the whole fleet may ask of the site.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the whole fleet may ask of the site, however many bots it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PolitenessSpec {
+    /// New connections (page loads) a minute.
+    pub connections_per_minute: i32,
+    /// Actions inside pages (enter, leave) a second, for each page.
+    pub actions_per_second: f64,
+    /// Items held at once.
+    pub held: i32,
+    /// Whether robots.txt decides what may be opened.
+    pub robots_txt: RobotsTxt,
+}
+
+/// Whether robots.txt decides what may be opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RobotsTxt {
+    /// What it forbids is not opened.
+    #[default]
+    Respect,
+    /// It is not read.
+    Ignore,
+}
+
+impl Default for PolitenessSpec {
+    fn default() -> Self {
+        Self {
+            connections_per_minute: 15,
+            actions_per_second: 1.5,
+            held: 1000,
+            robots_txt: RobotsTxt::default(),
+        }
+    }
+}
