@@ -1,3 +1,44 @@
 //! Tasks of the project itself: set-up, demo, tests, benches.
+//!
+//! `cargo xtask help` lists them. Each task is one module; `arguments` says how they are called.
 
-fn main() {}
+mod arguments;
+mod bench;
+mod crds;
+mod phase;
+mod process;
+mod project;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, Task},
+    project::Project,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().task).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(task: Task) -> Result<ExitCode> {
+    let project = Project::find()?;
+    match task {
+        Task::Setup => setup::ensure().await.map(|()| ExitCode::SUCCESS),
+        Task::Test(arguments) => test::run(&project, &arguments).await,
+        Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
+        Task::Bench(arguments) => bench::run(&project, &arguments).await,
+        Task::Crds(arguments) => crds::run(&project, &arguments).await,
+    }
+}
