@@ -5,6 +5,7 @@
 mod arguments;
 mod bench;
 mod crds;
+mod demo;
 mod phase;
 mod process;
 mod project;
@@ -36,6 +37,7 @@ async fn run(task: Task) -> Result<ExitCode> {
     let project = Project::find()?;
     match task {
         Task::Setup => setup::ensure().await.map(|()| ExitCode::SUCCESS),
+        Task::Demo(arguments) => demo::run(&project, &arguments).await,
         Task::Test(arguments) => test::run(&project, &arguments).await,
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
