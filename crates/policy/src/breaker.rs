@@ -95,7 +95,6 @@ impl Breaker {
     /// A call that was let through succeeded.
     pub fn success(&mut self, now: Instant) {
         if self.state(now) == BreakerState::HalfOpen {
-            self.failures.clear();
             self.phase = Phase::Closed;
         }
     }
