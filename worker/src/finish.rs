@@ -144,7 +144,7 @@ impl Bot {
     }
 
     fn spawn_end(&mut self, claim: Box<dyn Claim>, ending: Ending) {
-        let repeats = self.parts.metrics.store_retries.clone();
+        let repeats = self.parts.metrics.repeats.clone();
         let repeated = move |what: &str| repeats.with_label_values(&[what]).inc();
         self.ends.spawn(carry_out(claim, ending, self.parts.store.clone(), Box::new(repeated)));
     }

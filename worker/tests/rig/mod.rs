@@ -19,6 +19,7 @@ use scrapefleet_browser::{Item, fake::FakeSite};
 use scrapefleet_policy::{Backoff, Clock, Retry};
 use scrapefleet_queue::{Depth, Lane, Task, TaskQueue, memory::Memory, task::SCHEMA_VERSION};
 use scrapefleet_store::{Artifact, ArtifactStore, Key, KeyTemplate, MemoryStore};
+use scrapefleet_telemetry::Metrics;
 use scrapefleet_worker::{
     Bot, BotConfig, BotExit, BotStatus, Parts, Signals, Tally, Totals, WorkerMetrics, config::ArtifactRules,
     judgement::HoldLimits,
@@ -123,7 +124,7 @@ impl Rig {
             queue: Arc::new(self.queue.clone()),
             store: self.store.clone(),
             tally: self.tally.clone(),
-            metrics: WorkerMetrics::new(&prometheus::Registry::new()).unwrap(),
+            metrics: WorkerMetrics::new(&Metrics::new("test", "0").unwrap()).unwrap(),
             clock: Arc::new(self.clock),
             status,
         };
