@@ -41,6 +41,6 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Test(arguments) => test::run(&project, &arguments).await,
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
-        Task::Crds(arguments) => crds::run(&project, &arguments).await,
+        Task::Crds => crds::run(&project).await,
     }
 }
