@@ -109,6 +109,7 @@ async fn metrics_parse_and_show_the_health() {
 
     let response = reqwest::get(format!("http://{}/metrics", server.address())).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     let text = response.text().await.unwrap();
     let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(parse_sample).collect();
     let value = |name: &str| samples.iter().find(|(found, _)| found == name).map(|(_, value)| *value);
