@@ -18,14 +18,12 @@ use crate::{
     classify::{classify, is_navigation},
     driver::Driver,
     driver_client::DriverClient,
+    recipe::CLOSING,
 };
 
 /// A window (a tab) of Chrome, as the driver names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Window(String);
-
-/// How long closing a tab by Chrome's side door is given; it takes some ms.
-const SIDE_DOOR: Duration = Duration::from_secs(2);
 
 /// How long a left-over session of a driver that runs elsewhere is given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
@@ -167,7 +165,7 @@ impl Session {
         else {
             return false;
         };
-        let closed = within(SIDE_DOOR, "close the tab", self.client.ask(Method::GET, url)).await;
+        let closed = within(CLOSING, "close the tab", self.client.ask(Method::GET, url)).await;
         matches!(closed, Ok(Ok(_)))
     }
 

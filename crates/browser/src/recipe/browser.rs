@@ -118,8 +118,7 @@ impl RecipeBrowser {
         shared.budget.load(Step::Open).await?;
         let whole = self.step(Step::Open);
         let window = self.runner.new_tab(whole).await?;
-        // The rest of the time is for finding out whether the tab or the whole browser is at fault.
-        let under = whole.at_most(whole.left() * 2 / 3);
+        let under = whole.at_most(shared.settings.deadlines.tab_share());
         match self.open_tab(under, &window, item, url).await {
             Ok(held) => {
                 self.held.insert(item.id.clone(), held);
@@ -415,7 +414,8 @@ impl SiteBrowser for RecipeBrowser {
             "longest": bounds.artifact,
         });
         let url = self.held.get(item).map(|held| held.url.clone()).unwrap_or_default();
-        let inner = if shared { under } else { under.at_most(under.left() * 2 / 3) };
+        let tab_share = self.runner.shared.settings.deadlines.tab_share();
+        let inner = if shared { under } else { under.at_most(tab_share) };
         let taken: Result<answer::Taken, _> = self.runner.run(inner, &window, order).await;
         match taken {
             Ok(taken) => {
