@@ -12,7 +12,7 @@ use crate::{
     pace::{Look, Pace},
     recent::Recent,
     repair::{Remedy, Repair},
-    status::ListSide,
+    status::{Active, ListSide},
 };
 
 /// A browser ends every call by itself; one that breaks this promise is thrown away after this.
@@ -97,7 +97,7 @@ impl Looking {
         let pause = self.pace.after(Look { overlap, news, throttled: window.throttled });
         let at = self.desk.means.clock.now();
         self.desk.update(|state| {
-            let pause = if state.status.active { pause } else { pause.max(STANDBY_PAUSE) };
+            let pause = if state.active == Active::Another { pause.max(STANDBY_PAUSE) } else { pause };
             state.list = ListSide::Answers;
             state.status.refreshes += 1;
             state.status.refreshed_at = Some(at);
