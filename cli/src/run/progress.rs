@@ -50,7 +50,11 @@ impl Display {
             Progress::Bar => true,
             Progress::Plain => false,
         };
-        Self(Some(Arc::new(if live { Shown::Live(Box::new(Live::new())) } else { Shown::Plain(Mutex::default()) })))
+        Self(Some(Arc::new(if live {
+            Shown::Live(Box::new(Live::new()))
+        } else {
+            Shown::Plain(Mutex::default())
+        })))
     }
 
     /// Writes log lines to stderr, above the live lines where there are some.
@@ -130,7 +134,9 @@ impl Plain {
         let (now, line) = (Instant::now(), summary(snapshot));
         let due = match &self.printed {
             None => true,
-            Some((at, printed)) => now - *at >= PLAIN_EVERY && *printed != line || now - *at >= PLAIN_EVERY * 6,
+            Some((at, printed)) => {
+                now - *at >= PLAIN_EVERY && *printed != line || now - *at >= PLAIN_EVERY * 6
+            }
         };
         if due {
             eprintln!("{line}");
@@ -168,7 +174,8 @@ impl Live {
 }
 
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::new_spinner().with_style(style)
 }
 
@@ -201,6 +208,13 @@ fn bot_line(bot: &BotStatus) -> String {
     let memory = bot.browser.memory_mib.map(|mib| format!(", {mib} MiB")).unwrap_or_default();
     let oldest = bot.holds.iter().max_by_key(|hold| std::cmp::Reverse(hold.since));
     let oldest = oldest.map(|hold| format!(", longest {}", hold.item)).unwrap_or_default();
-    let reason = bot.last_reason.as_deref().map(|why| format!(" ({})", printable(why, 80))).unwrap_or_default();
-    format!("bot {}: {:?}, holds {} of {}{memory}{oldest}{reason}", bot.slot, bot.state, bot.holds.len(), bot.capacity)
+    let reason =
+        bot.last_reason.as_deref().map(|why| format!(" ({})", printable(why, 80))).unwrap_or_default();
+    format!(
+        "bot {}: {:?}, holds {} of {}{memory}{oldest}{reason}",
+        bot.slot,
+        bot.state,
+        bot.holds.len(),
+        bot.capacity
+    )
 }
