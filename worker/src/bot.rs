@@ -306,7 +306,7 @@ impl Bot {
     async fn end(&mut self, exit: BotExit) {
         let carried_out = async {
             while let Some(end) = self.ends.join_next().await {
-                self.ended(end)
+                self.ended(end);
             }
         };
         if scrapefleet_policy::within(ENDS_CARRIED_OUT, "carry out ends", carried_out).await.is_err() {

@@ -59,19 +59,19 @@ impl Display {
 
     /// Writes log lines to stderr, above the live lines where there are some.
     pub fn log_writer(&self) -> impl Fn() -> LogLine + Send + Sync + use<> {
-        let lines = match self.0.as_deref() {
+        let above = match self.0.as_deref() {
             Some(Shown::Live(live)) => Some(live.lines.clone()),
             _ => None,
         };
-        move || LogLine { lines: lines.clone() }
+        move || LogLine { above: above.clone() }
     }
 
     /// Says something in a line of its own.
-    pub(super) fn say(&self, line: &str) {
+    pub(super) fn say(&self, text: &str) {
         match self.0.as_deref() {
             None => {}
-            Some(Shown::Plain(_)) => eprintln!("{line}"),
-            Some(Shown::Live(live)) => live.lines.suspend(|| eprintln!("{line}")),
+            Some(Shown::Plain(_)) => eprintln!("{text}"),
+            Some(Shown::Live(live)) => live.lines.suspend(|| eprintln!("{text}")),
         }
     }
 
@@ -112,12 +112,12 @@ impl Display {
 /// Writes a log line to stderr.
 #[derive(Debug)]
 pub struct LogLine {
-    lines: Option<MultiProgress>,
+    above: Option<MultiProgress>,
 }
 
 impl io::Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.lines {
+        match &self.above {
             Some(lines) => lines.suspend(|| io::stderr().write(bytes)),
             None => io::stderr().write(bytes),
         }
@@ -199,7 +199,7 @@ fn summary(snapshot: &Snapshot) -> String {
         ("gaps", watcher.gaps),
     ];
     for (name, count) in others.into_iter().filter(|(_, count)| *count > 0) {
-        line += &format!(", {name} {count}");
+        line.extend([", ", name, " ", &count.to_string()]);
     }
     line
 }

@@ -31,7 +31,8 @@ pub struct Rooms {
     /// Where it is.
     pub url: String,
     rooms: Shared,
-    _tasks: JoinSet<()>,
+    #[expect(dead_code, reason = "it serves for as long as it is there")]
+    tasks: JoinSet<()>,
 }
 
 type Shared = Arc<Mutex<BTreeMap<String, Room>>>;
@@ -56,7 +57,7 @@ impl Rooms {
             // It ends with the test; a site that fails shows in every wait of the test.
             drop(axum::serve(listener, app).await);
         });
-        Ok(Self { url, rooms, _tasks: tasks })
+        Ok(Self { url, rooms, tasks })
     }
 
     /// Adds a room.
@@ -108,7 +109,8 @@ fn list(rooms: &BTreeMap<String, Room>) -> String {
     if rooms.is_empty() {
         return "<p>no rooms".to_owned();
     }
-    rooms.keys().map(|id| format!("<a href=/room/{id}>{id}</a> ")).collect()
+    let links: Vec<_> = rooms.keys().map(|id| format!("<a href=/room/{id}>{id}</a>")).collect();
+    links.join(" ")
 }
 
 /// What a room does, as a script that is run when it is entered.
@@ -124,7 +126,7 @@ fn doing(rooms: &BTreeMap<String, Room>, id: &str) -> String {
 /// A page that can enter rooms, and enters `entered` at once.
 fn page(entered: &str) -> String {
     format!(
-        r#"<!doctype html><body><script>
+        r"<!doctype html><body><script>
 function end(room) {{ room.innerHTML = '<b class=done>the end of ' + room.id + '</b>'; }}
 async function enter(id) {{
     if (document.getElementById('room-' + id)) return;
@@ -135,6 +137,6 @@ async function enter(id) {{
 }}
 function leave(id) {{ document.getElementById('room-' + id)?.remove(); }}
 if ('{entered}') enter('{entered}');
-</script>"#
+</script>"
     )
 }

@@ -133,14 +133,14 @@ async fn a_full_disk_stops_storing_and_loses_nothing_when_there_is_room_again() 
     let data = fleet.data();
     let _disk = SmallDisk::at(&data, "24m")?;
     let run = Scrape::start(&fleet).await?;
-    run.until("storing", Duration::from_secs(60), |s| s["totals"]["stored"] == 1).await?;
+    run.until("storing", Duration::from_mins(1), |s| s["totals"]["stored"] == 1).await?;
     let ballast = data.join("ballast");
     fill(&ballast)?;
     site.add("two", Room::Lasts(500));
     let troubled = |s: &serde_json::Value| {
         s["watcher"]["unpublished"] == 1 || s["bots"][0]["holds"][0]["step"] == "storing"
     };
-    run.until("troubled", Duration::from_secs(60), troubled).await?;
+    run.until("troubled", Duration::from_mins(1), troubled).await?;
     std::fs::remove_file(&ballast)?;
     run.until("storing again", Duration::from_secs(90), |s| s["totals"]["stored"] == 2).await?;
     ensure!(run.interrupt().await?.success());

@@ -37,7 +37,7 @@ impl Scene {
 
     /// Waits until battles are open and watched.
     async fn holding(&self) -> Result<Value> {
-        self.run.until("holding three battles", Duration::from_secs(60), |s| open(s) >= 3).await
+        self.run.until("holding three battles", Duration::from_mins(1), |s| open(s) >= 3).await
     }
 
     /// The process ids of the bot's driver and of what it started.
@@ -143,7 +143,7 @@ async fn a_restarted_server_and_cut_connections_lose_nothing_that_the_server_kep
         // Battles that were going on died with the server: the site no longer has them.
         scene
             .run
-            .until("gone recorded", Duration::from_secs(120), |s| s["totals"]["gone"].as_u64() > Some(0))
+            .until("gone recorded", Duration::from_mins(2), |s| s["totals"]["gone"].as_u64() > Some(0))
             .await?;
         scene.holding().await?;
         println!("{client:?}: server restarted, holding again after {:.1?}", begun.elapsed());
@@ -161,13 +161,13 @@ async fn a_dead_list_page_is_repaired_and_nothing_is_missed() -> Result<()> {
         let begun = Instant::now();
         scene
             .run
-            .until("noticed", Duration::from_secs(60), |s| s["watcher"]["repairs"].as_u64() > Some(0))
+            .until("noticed", Duration::from_mins(1), |s| s["watcher"]["repairs"].as_u64() > Some(0))
             .await?;
         println!("{fault:?}: noticed after {:.1?}", begun.elapsed());
         scene.site.set_fault(Fault::None).await?;
         let mended = Instant::now();
         let refreshes = |s: &Value| s["watcher"]["state"] == "watching";
-        scene.run.until("watching again", Duration::from_secs(60), refreshes).await?;
+        scene.run.until("watching again", Duration::from_mins(1), refreshes).await?;
         scene.holding().await?;
         println!("{fault:?}: watching and holding again {:.1?} after it was mended", mended.elapsed());
         scene.ends_well(1).await?;

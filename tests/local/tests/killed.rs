@@ -32,7 +32,7 @@ async fn twenty_kills_lose_and_double_nothing() -> Result<()> {
     }
     site.stop_players().await?;
     let run = Scrape::start(&fleet).await?;
-    run.until("holding none", Duration::from_secs(120), |s| {
+    run.until("holding none", Duration::from_mins(2), |s| {
         s["watcher"]["discovered"].is_u64() && ["ready", "held", "delayed"].iter().all(|p| s["depth"][p] == 0)
     })
     .await?;

@@ -22,12 +22,12 @@ async fn dies_alone(poison: Room) -> Result<()> {
     let run = Scrape::start(&fleet).await?;
     let open =
         |s: &serde_json::Value| s["bots"][0]["holds"].as_array().is_some_and(|holds| holds.len() >= GOOD);
-    run.until("holding all", Duration::from_secs(60), open).await?;
+    run.until("holding all", Duration::from_mins(1), open).await?;
     site.add("poison", poison);
     let idle = |s: &serde_json::Value| {
         s["totals"]["dead"] == 1 && ["ready", "held", "delayed"].iter().all(|place| s["depth"][place] == 0)
     };
-    run.until("done", Duration::from_secs(240), idle).await?;
+    run.until("done", Duration::from_mins(4), idle).await?;
     ensure!(run.interrupt().await?.success());
 
     let ledger = fleet.balanced_ledger().await?;

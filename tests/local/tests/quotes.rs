@@ -33,13 +33,13 @@ async fn every_quote_is_stored_once() -> Result<()> {
     let run = Scrape::start_with(&fleet, &settings).await?;
     let holds =
         |s: &serde_json::Value| s["bots"][0]["holds"].as_array().is_some_and(|holds| !holds.is_empty());
-    run.until("holding", Duration::from_secs(60), holds).await?;
+    run.until("holding", Duration::from_mins(1), holds).await?;
     site.remove(gone);
     let done = |s: &serde_json::Value| {
         let totals = &s["totals"];
         totals["stored"].as_u64() >= Some(QUOTES as u64 - 1) && totals["gone"].as_u64() >= Some(1)
     };
-    run.until("done", Duration::from_secs(120), done).await?;
+    run.until("done", Duration::from_mins(2), done).await?;
     ensure!(run.interrupt().await?.success());
     let ledger = fleet.balanced_ledger().await?;
     let stored = truth::artifacts(&fleet).await?;
@@ -56,22 +56,23 @@ async fn a_dead_letter_has_its_evidence_and_can_be_replayed() -> Result<()> {
     let site = Quotes::start().await?;
     // It ends without its last line, so the artifact is never what `completeWhen` wants: stored as partial. A page
     // that answers 500 fails its attempts while the site is otherwise well.
-    let (bad, good) = (site.publish(2), site.publish(2));
+    let (failing, good) = (site.publish(2), site.publish(2));
     site.finish(good);
-    site.fail(bad);
+    site.fail(failing);
+    let bad = failing.to_string();
     let fleet = Fleet::new(MANIFEST)?;
     let settings = settings(&site);
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
     let run = Scrape::start_with(&fleet, &settings).await?;
-    run.until("dead", Duration::from_secs(60), |s| s["totals"]["dead"] == 1 && s["totals"]["stored"] == 1)
+    run.until("dead", Duration::from_mins(1), |s| s["totals"]["dead"] == 1 && s["totals"]["stored"] == 1)
         .await?;
     ensure!(run.interrupt().await?.success());
 
     let letters = fleet.dead_letters().await?;
-    ensure!(letters.len() == 1 && letters[0]["item"] == bad.to_string(), "{letters:?}");
+    ensure!(letters.len() == 1 && letters[0]["item"].as_str() == Some(bad.as_str()), "{letters:?}");
     let list = fleet.output(&["dead", "list"], &[]).await?;
     ensure!(list.stdout.contains("OpenFailed") && list.stdout.contains("ATTEMPTS"), "{list:?}");
-    let shown = fleet.output(&["dead", "show"], &[&bad.to_string()]).await?;
+    let shown = fleet.output(&["dead", "show"], &[&bad]).await?;
     let screenshot =
         shown.stdout.lines().find_map(|line| line.split_whitespace().find(|w| w.ends_with("screenshot.png")));
     let picture = std::fs::read(screenshot.with_context(|| format!("no screenshot: {shown:?}"))?)?;
