@@ -30,7 +30,7 @@ pub enum Room {
 pub struct Rooms {
     /// Where it is.
     pub url: String,
-    rooms: Shared,
+    doings: Shared,
     #[expect(dead_code, reason = "it serves for as long as it is there")]
     tasks: JoinSet<()>,
 }
@@ -57,12 +57,12 @@ impl Rooms {
             // It ends with the test; a site that fails shows in every wait of the test.
             drop(axum::serve(listener, app).await);
         });
-        Ok(Self { url, rooms, tasks })
+        Ok(Self { url, doings: rooms, tasks })
     }
 
     /// Adds a room.
     pub fn add(&self, id: &str, room: Room) {
-        lock(&self.rooms).insert(id.to_owned(), room);
+        lock(&self.doings).insert(id.to_owned(), room);
     }
 
     /// A manifest that scrapes it; `more` is added to its spec.
