@@ -109,7 +109,7 @@ async fn a_list_that_fails_is_repaired_in_time_and_nothing_is_missed() {
             Mishap::Fails(Fault::Unusable),
             2,
             "Unusable",
-            "Rebuild",
+            "Replace",
             2 * SECOND,
         ),
         ("the page crashed", Mishap::CrashesPage, 1, "PageCrashed", "Rebuild", 2 * SECOND),
@@ -153,6 +153,37 @@ async fn a_site_that_is_down_for_long_is_asked_rarely_and_costs_one_browser() {
     add(&site, 10, 10);
     rig.until(|status| status.discovered == 20).await;
     assert_eq!(rig.status().state, WatcherState::Watching);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_no_new_browser_reaches_either_keeps_the_old_one() {
+    let (site, queue) = (FakeSite::new().showing(100), TestQueue::new());
+    add(&site, 0, 10);
+    let mut rig = Rig::start(site.clone(), &queue);
+    rig.until(|status| status.discovered == 10).await;
+    for step in [Step::Refresh, Step::Launch, Step::Load] {
+        site.mishap_anywhere(step, Mishap::Fails(Fault::SiteUnreachable), 100);
+    }
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let count = |what: &What| site.events().iter().filter(|event| event.what == *what).count();
+    assert_eq!((count(&What::Started), count(&What::NotStarted), site.live()), (1, 1, 1));
+    add(&site, 10, 10);
+    rig.until(|status| status.discovered == 20).await;
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_site_that_is_down_from_the_start_makes_no_browser_after_browser() {
+    let (site, queue) = (FakeSite::new(), TestQueue::new());
+    add(&site, 0, 1);
+    site.mishap_anywhere(Step::Launch, Mishap::Fails(Fault::SiteUnreachable), 40);
+    let mut rig = Rig::start(site.clone(), &queue);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let starts = site.events().iter().filter(|event| event.what == What::NotStarted).count();
+    assert!((20..35).contains(&starts), "{starts} starts in 10 minutes");
+    assert_eq!(rig.status().state, WatcherState::Repairing);
+    rig.until(|status| status.discovered == 1).await;
     rig.stop().await;
 }
 
