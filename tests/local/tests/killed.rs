@@ -40,9 +40,7 @@ async fn twenty_kills_lose_and_double_nothing() -> Result<()> {
 
     let ledger = fleet.balanced_ledger().await?;
     let stored = truth::artifacts(&fleet).await?;
-    let logged = site.battles_logged().await?;
-    let known: Vec<_> = logged.into_iter().filter(|battle| stored.contains_key(&battle.id)).collect();
-    let compared = truth::check(&fleet, &known).await?;
+    let compared = truth::check_stored(&fleet, site.battles_logged().await?).await?;
     println!("{KILLS} kills: {compared} battles equal the server's own, ledger {ledger}");
     ensure!(ledger["stored"].as_u64() == Some(stored.len() as u64) && ledger["dead"] == 0 && compared > 0);
     site.stop().await
