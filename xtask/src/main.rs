@@ -1,23 +1,46 @@
 //! Tasks of the project itself: set-up, demo, tests, benches.
+//!
+//! `cargo xtask help` lists them. Each task is one module; `arguments` says how they are called.
 
-use clap::Parser as _;
-
+mod arguments;
+mod bench;
 mod cluster;
+mod crds;
+mod phase;
+mod process;
+mod project;
+mod setup;
+mod test;
 
-#[derive(Debug, clap::Parser)]
-struct Args {
-    #[command(subcommand)]
-    task: Task,
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::{
+    arguments::{Arguments, Task},
+    project::Project,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse().task).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Task {
-    /// A real Kubernetes of two nodes on this machine
-    Cluster(cluster::Args),
-}
-
-fn main() -> anyhow::Result<()> {
-    match Args::parse().task {
-        Task::Cluster(args) => cluster::run(args),
+async fn run(task: Task) -> Result<ExitCode> {
+    let project = Project::find()?;
+    match task {
+        Task::Setup => setup::ensure().await.map(|()| ExitCode::SUCCESS),
+        Task::Test(arguments) => test::run(&project, &arguments).await,
+        Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
+        Task::Bench(arguments) => bench::run(&project, &arguments).await,
+        Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),
+        Task::Crds(arguments) => crds::run(&project, &arguments).await,
     }
 }

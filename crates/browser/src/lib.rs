@@ -10,6 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
 
+#[cfg(any(test, feature = "fake"))]
+pub mod fake;
 pub mod fault;
 
 pub use fault::{Fault, Layer, Step, StepError};

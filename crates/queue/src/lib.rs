@@ -10,12 +10,18 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use scrapefleet_api::{ItemId, LaneName};
 
+pub mod embedded;
+mod lanes;
+mod locks;
+pub mod memory;
+pub mod message;
 pub mod task;
+mod waiting;
 
 pub use task::{DeadLetter, Failure, JournalEntry, Reason, Task};
 
 /// Why the queue could not do what it was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueueError {
     /// The queue cannot be reached or opened now; the same call may succeed later.
     #[error("the queue cannot be reached: {0}")]
@@ -35,6 +41,9 @@ pub enum QueueError {
     /// What was asked for is not there.
     #[error("not found: {0}")]
     NotFound(String),
+    /// What was asked for is not allowed, now or ever: a message that is too large, a claim that was finished already.
+    #[error("refused: {0}")]
+    Refused(String),
 }
 
 /// What a publish did.
@@ -77,6 +86,18 @@ pub struct ConsumerOptions {
     pub holds: usize,
     /// Lanes to take from. Each keeps at least one of the holds free of the others, when `holds` allows.
     pub lanes: Vec<Lane>,
+}
+
+impl std::ops::Add for Depth {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            ready: self.ready + other.ready,
+            held: self.held + other.held,
+            delayed: self.delayed + other.delayed,
+            dead: self.dead + other.dead,
+        }
+    }
 }
 
 /// A durable queue of tasks, with the fleet's append-only journal of everything that was ever discovered.

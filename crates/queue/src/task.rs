@@ -105,3 +105,12 @@ pub struct JournalEntry {
     /// When it was first seen.
     pub discovered_at: Timestamp,
 }
+
+impl JournalEntry {
+    /// The entry that the discovery of `task` makes.
+    #[must_use]
+    pub fn of(task: &Task) -> Self {
+        let Task { id, lane, url, discovered_at, .. } = task;
+        Self { id: id.clone(), lane: lane.clone(), url: url.clone(), discovered_at: *discovered_at }
+    }
+}

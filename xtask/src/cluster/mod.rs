@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::Subcommand;
 
 use control_groups::Hierarchies;
 use layout::{ClusterLayout, Place};
@@ -45,7 +45,7 @@ use progress::Progress;
 const TURN_WITHIN: Duration = Duration::from_mins(10);
 
 /// A real Kubernetes of two nodes on this machine, each with its own kubelet, containers and network.
-#[derive(Debug, Parser)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The name of the cluster, for more than one at a time [default: made from the path of this checkout]
     #[arg(long, global = true)]
@@ -114,16 +114,26 @@ enum NodeCommand {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: Args) -> Result<()> {
+pub(crate) async fn run(args: Args) -> Result<()> {
     let place = Location::of(args.name.as_deref())?;
     match args.command {
+        Command::Relay { target } => relay::run(target).await,
+        // Everything else waits for programs and files, step by step.
+        command => {
+            tokio::task::spawn_blocking(|| run_steps(place, command)).await.context("the command panicked")?
+        }
+    }
+}
+
+fn run_steps(place: Location, command: Command) -> Result<()> {
+    match command {
         Command::Up { nodes } => place.up(nodes),
         Command::Down { purge } => place.down(purge),
         Command::Status => place.status(),
         Command::Kubectl { arguments } => place.kubectl(&arguments),
         Command::Env => place.env(),
         Command::Node(command) => place.node(&command),
-        Command::Relay { target } => relay::run(target),
+        Command::Relay { .. } => bail!("the relay is not a sequence of steps"),
     }
 }
 

@@ -17,7 +17,7 @@ const CONNECTIONS: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Carries connections from the socket that is this process's standard input to `target`, until it is killed.
-pub(crate) fn run(target: SocketAddr) -> Result<()> {
+pub(crate) async fn run(target: SocketAddr) -> Result<()> {
     let inherited = std::io::stdin().as_fd().try_clone_to_owned().context("take the inherited socket")?;
     let listener = TcpListener::from(inherited);
     listener

@@ -1,0 +1,6 @@
+//! The local run: memory of a full bot, delay of the watcher, speed of the embedded queue.
+
+use crate::Measurement;
+
+/// What is measured, in this order.
+pub const MEASUREMENTS: &[Measurement] = &[];

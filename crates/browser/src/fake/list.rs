@@ -1,0 +1,81 @@
+//! A fake list page of a [`FakeSite`].
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    life::Mishap,
+    site::{FakeSite, What, fake_item},
+};
+use crate::{Evidence, Fault, Item, ListPage, Step, StepError, Window};
+
+pub(super) struct FakeList {
+    site: FakeSite,
+    broken: Option<Fault>,
+}
+
+impl FakeList {
+    pub(super) fn new(site: FakeSite) -> Self {
+        Self { site, broken: None }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), StepError> {
+        let began = Instant::now();
+        let mishap = self.site.next_mishap(step, None, None).await;
+        let fault = self.broken.or(mishap.map(Mishap::fault));
+        if matches!(mishap, Some(Mishap::CrashesPage | Mishap::KillsBrowser)) {
+            self.broken = self.broken.or(fault);
+        }
+        fault.map_or(Ok(()), |fault| {
+            Err(StepError::new(step, fault, "scheduled in the fake").after(began.elapsed()))
+        })
+    }
+
+    fn shown(&self) -> Vec<Item> {
+        let state = self.site.lock();
+        let now = state.now();
+        let listed = state.shown.iter().filter(|id| {
+            let (added, life) = &state.items[*id];
+            let age = now.saturating_sub(*added);
+            let over = [life.ends, life.gone].into_iter().flatten().min();
+            age >= life.appears && over.is_none_or(|over| age < over)
+        });
+        listed.take(state.window.unwrap_or(usize::MAX)).map(|id| fake_item(id.as_str())).collect()
+    }
+}
+
+#[async_trait]
+impl ListPage for FakeList {
+    async fn refresh(&mut self) -> Result<Window, StepError> {
+        self.step(Step::Refresh).await?;
+        let items = self.shown();
+        let state = self.site.lock();
+        Ok(Window { items, limit: state.window, unreadable: Vec::new(), throttled: state.throttled })
+    }
+
+    async fn reload(&mut self) -> Result<(), StepError> {
+        if self.broken == Some(Fault::PageCrashed) {
+            self.broken = None;
+        }
+        self.step(Step::Load).await?;
+        self.site.record(None, What::Reloaded);
+        Ok(())
+    }
+
+    async fn evidence(&mut self) -> Evidence {
+        Evidence { screenshot: None, html: Some(Bytes::from_static(b"<html>list</html>")) }
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        None
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+impl Drop for FakeList {
+    fn drop(&mut self) {
+        self.site.record(None, What::Closed);
+    }
+}

@@ -1,0 +1,166 @@
+//! The site itself: what the others build on.
+
+use std::{process::Stdio, time::Duration};
+
+use anyhow::{Context, Result, ensure};
+use scrapefleet_test_site::{Client, Fault, ShowdownSite, showdown::Builder};
+use tokio::{process::Command, time::Instant};
+
+/// How long things may take that take a second or two on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn quick() -> Builder {
+    ShowdownSite::builder().players(2).choice_every(Duration::from_millis(20)).seed(7)
+}
+
+/// Asks again and again until the answer is yes.
+async fn until<F: Future<Output = Result<bool>>>(what: &str, mut yes: impl FnMut() -> F) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    while !yes().await? {
+        ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// What Chrome makes of a page a while after loading it.
+async fn dom(url: &str) -> Result<String> {
+    let profile = tempfile::tempdir()?;
+    let output = Command::new("chromium")
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom"])
+        .args(["--timeout=3000", &format!("--user-data-dir={}", profile.path().display()), url])
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("cannot run chromium")?;
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_pairs_play_and_the_server_logs_it() -> Result<()> {
+    let formats = ["gen9randombattle", "gen8randombattle", "gen9randomdoublesbattle"];
+    let site = ShowdownSite::builder()
+        .players(12)
+        .choice_every(Duration::from_millis(40))
+        .formats(&formats)
+        .private_share(0.3)
+        .start()
+        .await?;
+    until("40 battles", || async { Ok(site.battles_logged().await?.len() >= 40) }).await?;
+    site.stop_players().await?;
+
+    let counts = site.player_counts().await?;
+    ensure!((counts.idle, counts.playing, counts.searching) == (24, 0, 0), "{counts:?}");
+    let battles = site.battles_logged().await?;
+    for format in formats {
+        ensure!(battles.iter().any(|battle| battle.format == format), "no battle of {format}");
+    }
+    ensure!(battles.iter().any(|battle| battle.is_private()), "no private battle");
+    ensure!(battles.iter().any(|battle| battle.end_type == "forfeit"), "no battle was given up");
+    for battle in &battles {
+        let ends = battle.log.iter().filter(|line| line.starts_with("|win|") || *line == "|tie").count();
+        ensure!(ends == 1, "{}: {ends} ends", battle.id);
+        let turns = battle.log.iter().filter(|line| line.starts_with("|turn|")).count();
+        ensure!(turns == battle.turns as usize, "{}: {turns} turns in the log, {} said", battle.id, battle.turns);
+    }
+    site.stop().await
+}
+
+async fn list_shows_battles(client: Client) -> Result<()> {
+    let site = quick().choice_every(Duration::from_millis(500)).private_share(0.0).client(client).start().await?;
+    until("four players in battles", || async { Ok(site.player_counts().await?.playing == 4) }).await?;
+    let list = dom(&format!("{}/battles", site.url())).await?;
+    ensure!(list.contains("id=\"room-battles\""), "{list}");
+    ensure!(list.contains("href=\"/battle-gen9randombattle-"), "{list}");
+    ensure!(list.contains("<button class=\"button\" name=\"refresh\">"), "{list}");
+    ensure!(site.uploads().await? == 0);
+    site.stop().await
+}
+
+#[tokio::test]
+async fn older_client_lists_battles() -> Result<()> {
+    list_shows_battles(Client::Old).await
+}
+
+#[tokio::test]
+async fn newer_client_lists_battles() -> Result<()> {
+    list_shows_battles(Client::New).await
+}
+
+#[tokio::test]
+async fn every_fault_shows() -> Result<()> {
+    let site = quick().players(0).start().await?;
+    let visitor = reqwest::Client::new();
+    let battles = format!("{}/battles", site.url());
+    let status = async || Ok::<_, anyhow::Error>(visitor.get(&battles).timeout(PATIENCE).send().await?.status().as_u16());
+
+    ensure!(status().await? == 200);
+    ensure!(dom(&battles).await?.contains("No  battles are going on right now."));
+    site.set_fault(Fault::Unavailable).await?;
+    ensure!(status().await? == 503);
+    site.set_fault(Fault::Dead).await?;
+    let unanswered = visitor.get(&battles).timeout(Duration::from_millis(300)).send().await;
+    ensure!(unanswered.is_err_and(|error| error.is_timeout()));
+    site.set_fault(Fault::Empty).await?;
+    ensure!(!dom(&battles).await?.contains("room-battles"));
+    site.set_fault(Fault::LoginWall).await?;
+    ensure!(dom(&battles).await?.contains("name=\"username\""));
+    site.set_fault(Fault::Overload).await?;
+    ensure!(dom(&battles).await?.contains("PS is under heavy load"));
+    site.set_fault(Fault::Offline).await?;
+    ensure!(dom(&battles).await?.contains("Couldn't connect to server!"));
+    site.set_fault(Fault::Stale).await?;
+    ensure!(dom(&battles).await?.contains("Loading..."));
+    site.set_fault(Fault::None).await?;
+    ensure!(dom(&battles).await?.contains("No  battles are going on right now."));
+    site.stop().await
+}
+
+#[tokio::test]
+async fn server_restarts_with_its_logs_and_players_return() -> Result<()> {
+    let site = quick().start().await?;
+    until("a battle", || async { Ok(!site.battles_logged().await?.is_empty()) }).await?;
+    let before = site.battles_logged().await?.len();
+    site.stop_server().await?;
+    until("players to notice", || async { Ok(site.player_counts().await?.offline == 4) }).await?;
+    site.start_server().await?;
+    until("another battle", || async { Ok(site.battles_logged().await?.len() > before) }).await?;
+    ensure!(site.status().await?.starts == 2);
+    site.stop().await
+}
+
+#[tokio::test]
+async fn nothing_stays_behind() -> Result<()> {
+    let site = quick().start().await?;
+    let processes = site.process_ids().await?;
+    let folder = site.folder().to_owned();
+    ensure!(processes.len() == 2 && folder.join("server.log").exists());
+    drop(site);
+    until("everything to be gone", || async { Ok(!processes.iter().any(|&id| is_running(id))) }).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn server_dies_with_the_script_that_started_it() -> Result<()> {
+    let site = quick().start().await?;
+    let processes = site.process_ids().await?;
+    // As if the script had crashed: nothing of it can run any more.
+    let script = rustix::process::Pid::from_raw(processes[0].cast_signed()).context("no process")?;
+    rustix::process::kill_process(script, rustix::process::Signal::KILL)?;
+    until("the server to end", || async { Ok(!is_running(processes[1])) }).await
+}
+
+/// A process that has ended and was not waited for does not run.
+fn is_running(id: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{id}/stat"))
+        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])))
+}
+
+#[tokio::test]
+async fn bad_arguments_are_named() -> Result<()> {
+    let error = quick().private_share(1.5).start().await.expect_err("a share of 1.5 was taken");
+    let text = format!("{error:#}");
+    ensure!(text.contains("--private-share: found 1.5, allowed: a number from 0 to 1"), "{text}");
+    Ok(())
+}

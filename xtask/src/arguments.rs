@@ -1,0 +1,120 @@
+//! How the tasks are called.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Tasks of the project itself.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+/// One task.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Make sure that everything the project needs is on this machine
+    ///
+    /// That is Debian's chromium and chromium-driver, Node.js 18 or later with npm, and the npm Pokemon
+    /// Showdown server (in the cache folder). What is there is left alone. As root, what is missing is
+    /// installed; otherwise the command to run is printed and the task fails.
+    Setup,
+    /// Set up, build, and run every test of the workspace
+    Test(TestArguments),
+    /// Run one test executable with the number of threads that suits its package (used by `test`)
+    #[command(hide = true)]
+    RunTest(RunTestArguments),
+    /// Measure, print each figure beside its bound, and fail when a bound does not hold
+    Bench(BenchArguments),
+    /// Start, repair, break or take down a Kubernetes of two nodes on this machine, for tests
+    Cluster(crate::cluster::Args),
+    /// Write the custom resource definitions in crds/ anew from the types in crates/api
+    Crds(CrdsArguments),
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TestArguments {
+    /// Only the tests of this package (may be given several times)
+    #[arg(short, long = "package", value_name = "NAME")]
+    pub(crate) packages: Vec<String>,
+    /// Leave out the tests that need a Kubernetes cluster
+    #[arg(long)]
+    pub(crate) no_cluster: bool,
+    /// Passed to the test executables: parts of test names, and options such as --nocapture
+    #[arg(last = true, value_name = "FILTER")]
+    pub(crate) filters: Vec<OsString>,
+}
+
+/// Arguments of `run-test`.
+#[derive(Debug, Args)]
+pub(crate) struct RunTestArguments {
+    /// The test executable and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    /// What to measure
+    #[command(subcommand)]
+    pub(crate) suite: Suite,
+}
+
+/// What can be measured.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Suite {
+    /// The local run: memory of a full bot, delay of the watcher, speed of the embedded queue
+    Local(LocalBenchArguments),
+}
+
+/// Arguments of `bench local`.
+#[derive(Debug, Args)]
+pub(crate) struct LocalBenchArguments {
+    /// Also write the figures here, as a JSON list
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Only the measurements whose name contains this (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Vec<String>,
+}
+
+/// Arguments of `crds`.
+#[derive(Debug, Args)]
+pub(crate) struct CrdsArguments {
+    /// Write nothing; fail when a file in crds/ is not what it should be
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn filters_come_after_two_dashes_and_keep_their_own_options() {
+        let parsed =
+            Arguments::try_parse_from(["xtask", "test", "-p", "a", "--", "name", "--nocapture"]).unwrap();
+        let Task::Test(test) = parsed.task else { panic!("not the test task") };
+        assert_eq!(test.packages, ["a"]);
+        assert_eq!(test.filters, ["name", "--nocapture"]);
+    }
+
+    #[test]
+    fn a_test_executable_gets_its_options_untouched() {
+        let parsed =
+            Arguments::try_parse_from(["xtask", "run-test", "/t/exe", "--test-threads=3", "x"]).unwrap();
+        let Task::RunTest(run) = parsed.task else { panic!("not the run-test task") };
+        assert_eq!(run.command, ["/t/exe", "--test-threads=3", "x"]);
+    }
+}
