@@ -8,6 +8,7 @@ mod control_groups;
 mod control_plane;
 mod debian;
 mod files;
+mod image;
 mod kubeconfig;
 mod layout;
 mod log;
@@ -23,26 +24,23 @@ mod state;
 mod status;
 mod supervise;
 mod tools;
+mod turn;
 mod up;
 mod wait;
 
-use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
 use control_groups::Hierarchies;
+use image::Builder;
 use layout::{ClusterLayout, Place};
 use name::ClusterName;
 use network::Cable;
 use progress::Progress;
-
-/// How long one command waits for another one on the same cluster.
-const TURN_WITHIN: Duration = Duration::from_mins(10);
 
 /// A real Kubernetes of two nodes on this machine, each with its own kubelet, containers and network.
 #[derive(Debug, clap::Args)]
@@ -70,6 +68,11 @@ enum Command {
     },
     /// Say of each component whether it is alive, since when, and what a dead one said last
     Status,
+    /// Bring an image to every node, built anew if what it is made of has changed
+    LoadImage {
+        /// One of the folders of `images/`, the name pods use for it, or an archive file
+        image: String,
+    },
     /// Run the cluster's kubectl
     Kubectl {
         /// Its arguments
@@ -130,6 +133,7 @@ fn run_steps(place: Location, command: Command) -> Result<()> {
         Command::Up { nodes } => place.up(nodes),
         Command::Down { purge } => place.down(purge),
         Command::Status => place.status(),
+        Command::LoadImage { image } => place.load_image(&image),
         Command::Kubectl { arguments } => place.kubectl(&arguments),
         Command::Env => place.env(),
         Command::Node(command) => place.node(&command),
@@ -160,9 +164,12 @@ impl Location {
         let progress = Progress::begin();
         debian::ensure(progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
-        let layout = ClusterLayout::new(self.name, &self.cache, tools, nodes);
-        let _turn = take_turn(&layout.root, progress)?;
+        let layout = ClusterLayout::new(self.name.clone(), &self.cache, tools, nodes);
+        let _turn = turn::take(&layout.root, progress)?;
+        let builder = self.builder(&layout, progress);
+        let pause = builder.ensure(image::find(node::PAUSE_IMAGE)?)?;
         up::up(&layout, &Hierarchies::of_this_machine()?, progress)?;
+        image::load_everywhere(&layout, builder.store(), &pause, progress)?;
         println!("export KUBECONFIG={}", layout.admin_kubeconfig().display());
         Ok(())
     }
@@ -175,12 +182,30 @@ impl Location {
         // A state that cannot be read must not keep the rest from being cleared away.
         let nodes = nodes.ok().flatten().map_or(0, |state| state.nodes);
         let layout = ClusterLayout::new(self.name, &self.cache, PathBuf::new(), nodes);
-        let _turn = take_turn(&layout.root, progress)?;
+        let _turn = turn::take(&layout.root, progress)?;
         clean::remove(&layout, &Hierarchies::of_this_machine()?)?;
         if purge {
             clean::purge(&layout)?;
         }
         progress.say(format!("cluster {} is down", layout.name));
+        Ok(())
+    }
+
+    fn builder(&self, layout: &ClusterLayout, progress: Progress) -> Builder {
+        Builder::new(&self.cache, &self.checkout, &layout.tools, progress)
+    }
+
+    fn load_image(self, wanted: &str) -> Result<()> {
+        need_root()?;
+        let progress = Progress::begin();
+        let (layout, _) = state::running(self.name.clone(), &self.cache)?;
+        if Path::new(wanted).is_file() {
+            return layout.nodes().try_for_each(|node| image::load_archive(&layout, node, Path::new(wanted)));
+        }
+        let builder = self.builder(&layout, progress);
+        let built = builder.ensure(image::find(wanted)?)?;
+        image::load_everywhere(&layout, builder.store(), &built, progress)?;
+        progress.say(format!("every node has image {}", built.image.name));
         Ok(())
     }
 
@@ -219,7 +244,7 @@ impl Location {
         need_root()?;
         let progress = Progress::begin();
         let (layout, _) = state::running(self.name, &self.cache)?;
-        let _turn = take_turn(&layout.root, progress)?;
+        let _turn = turn::take(&layout.root, progress)?;
         let groups = Hierarchies::of_this_machine()?;
         let find = |name: &str| find_node(&layout, name);
         match command {
@@ -265,21 +290,4 @@ fn need_root() -> Result<()> {
         return Ok(());
     }
     bail!("a cluster makes network namespaces, mounts and control groups: run this as root")
-}
-
-/// Holds a cluster against other commands until the file is dropped.
-fn take_turn(root: &Path, progress: Progress) -> Result<File> {
-    files::make_folder(root)?;
-    let path = root.join("lock");
-    let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
-    let mut told = false;
-    let taken = wait::until(TURN_WITHIN, || {
-        let taken = file.try_lock().is_ok();
-        if !taken && !told {
-            progress.say("another command works on this cluster: waiting for it");
-            told = true;
-        }
-        taken
-    });
-    if taken { Ok(file) } else { bail!("{} is still held by another command", path.display()) }
 }

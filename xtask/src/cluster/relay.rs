@@ -23,9 +23,7 @@ pub(crate) async fn run(target: SocketAddr) -> Result<()> {
     listener
         .set_nonblocking(true)
         .context("standard input is not a listening socket; `cluster up` starts this command")?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
-    runtime.block_on(carry_all(listener, target))
+    carry_all(listener, target).await
 }
 
 async fn carry_all(listener: TcpListener, target: SocketAddr) -> Result<()> {
