@@ -17,6 +17,7 @@ mod name;
 mod network;
 mod node;
 mod plan;
+mod platform;
 mod process;
 mod progress;
 mod relay;
@@ -59,6 +60,12 @@ enum Command {
         /// How many nodes
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=9))]
         nodes: u8,
+        /// With RabbitMQ, an S3 store, Valkey, Prometheus and the Showdown site (the default)
+        #[arg(long, overrides_with = "without_platform")]
+        with_platform: bool,
+        /// Nothing but Kubernetes
+        #[arg(long)]
+        without_platform: bool,
     },
     /// Take the cluster down; its images are kept, so that the next start is quick
     Down {
@@ -130,7 +137,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 
 fn run_steps(place: Location, command: Command) -> Result<()> {
     match command {
-        Command::Up { nodes } => place.up(nodes),
+        Command::Up { nodes, without_platform, .. } => place.up(nodes, !without_platform),
         Command::Down { purge } => place.down(purge),
         Command::Status => place.status(),
         Command::LoadImage { image } => place.load_image(&image),
@@ -159,7 +166,7 @@ impl Location {
         Ok(Self { name, cache: cache_folder()?, checkout })
     }
 
-    fn up(self, nodes: u8) -> Result<()> {
+    fn up(self, nodes: u8, with_platform: bool) -> Result<()> {
         need_root()?;
         let progress = Progress::begin();
         debian::ensure(progress)?;
@@ -170,6 +177,9 @@ impl Location {
         let pause = builder.ensure(image::find(node::PAUSE_IMAGE)?)?;
         up::up(&layout, &Hierarchies::of_this_machine()?, progress)?;
         image::load_everywhere(&layout, builder.store(), &pause, progress)?;
+        if with_platform {
+            platform::ensure(&layout, &self.checkout, &builder, progress)?;
+        }
         println!("export KUBECONFIG={}", layout.admin_kubeconfig().display());
         Ok(())
     }

@@ -79,7 +79,7 @@ impl Builder {
         let context = self.context(image, &ingredients)?;
         self.bud(context.path(), image.name).with_context(|| format!("build image {}", image.folder))?;
         self.buildah()
-            .args(["push", "--quiet", "--disable-compression", "--format", "oci", image.name])
+            .args(["push", "--quiet", "--format", "oci", image.name])
             .arg(self.store.destination(&reference))
             .run()?;
         self.store.prune()?;
