@@ -1,1 +1,30 @@
 //! The bot: holds items in a browser until they end and stores what they leave.
+//!
+//! A [`Bot`] is one Chrome and the items it holds. Its life is a loop of small steps, one at a time, because a
+//! browser does one thing at a time: `schedule` says which step is next, `judgement` what an observation means
+//! for an item, `blame` which item is suspected when a browser dies. Those three are pure. `bot` carries the
+//! steps out, `open`, `probe` and `abandon` being its parts, and `storing` puts artifacts away beside the loop, so that a slow store never
+//! keeps the browser from being watched.
+
+mod abandon;
+pub mod blame;
+mod bot;
+pub mod config;
+pub mod exit;
+mod finish;
+pub mod hold;
+pub mod judgement;
+pub mod metrics;
+mod open;
+mod probe;
+pub mod schedule;
+pub mod status;
+mod storing;
+pub mod tally;
+
+pub use bot::{Bot, Parts, Signals};
+pub use config::BotConfig;
+pub use exit::BotExit;
+pub use metrics::WorkerMetrics;
+pub use status::BotStatus;
+pub use tally::{Tally, Totals};

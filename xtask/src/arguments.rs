@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Tasks of the project itself.
 #[derive(Debug, Parser)]
@@ -21,7 +21,17 @@ pub(crate) enum Task {
     /// Showdown server (in the cache folder). What is there is left alone. As root, what is missing is
     /// installed; otherwise the command to run is printed and the task fails.
     Setup,
+    /// Scrape real battles from a real Showdown server on this machine, and check the result from outside
+    ///
+    /// Sets up, builds, starts the server with random players, runs `scrapefleet run -f examples/showdown.yaml`
+    /// against it until so many battles are stored, then accounts for every battle and compares each stored log with
+    /// the server's own. Fails unless everything is right. Ctrl-C ends it early: the first drains, the second
+    /// releases at once. Whatever was started is stopped.
+    Demo(DemoArguments),
     /// Set up, build, and run every test of the workspace
+    ///
+    /// A failing test does not stop the others. What stands after `--` goes to the test executables, as in
+    /// `cargo xtask test -p scrapefleet-queue -- journal --nocapture`.
     Test(TestArguments),
     /// Run one test executable with the number of threads that suits its package (used by `test`)
     #[command(hide = true)]
@@ -32,6 +42,38 @@ pub(crate) enum Task {
     Cluster(crate::cluster::Args),
     /// Write the custom resource definitions in crds/ anew from the types in crates/api
     Crds(CrdsArguments),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// How many battles to store
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) battles: u64,
+    /// Seed of what the players choose
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Which generation of the site's client the pages are
+    #[arg(long, value_enum, default_value_t = Generation::Old)]
+    pub(crate) client: Generation,
+    /// Also write what was found here, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Where logs and ledger go; emptied first if an earlier demo made it [default: data/demo in the checkout]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Keep what an earlier demo left, and use a new folder beside it
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+/// Generation of the site's client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Generation {
+    /// The one that does not reconnect by itself.
+    Old,
+    /// The one that does.
+    New,
 }
 
 /// Arguments of `test`.

@@ -6,6 +6,7 @@ mod arguments;
 mod bench;
 mod cluster;
 mod crds;
+mod demo;
 mod phase;
 mod process;
 mod project;
@@ -37,6 +38,7 @@ async fn run(task: Task) -> Result<ExitCode> {
     let project = Project::find()?;
     match task {
         Task::Setup => setup::ensure().await.map(|()| ExitCode::SUCCESS),
+        Task::Demo(arguments) => demo::run(&project, &arguments).await,
         Task::Test(arguments) => test::run(&project, &arguments).await,
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,

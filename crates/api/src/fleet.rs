@@ -5,8 +5,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Period, bots::BotsSpec, lane::LaneSpec, policies::PoliciesSpec, politeness::PolitenessSpec,
-    queue::QueueSpec, site::SiteSpec, store::StoreSpec, watcher::WatcherSpec,
+    FleetName, Period,
+    bots::BotsSpec,
+    id::InvalidId,
+    lane::LaneSpec,
+    policies::PoliciesSpec,
+    politeness::PolitenessSpec,
+    queue::QueueSpec,
+    schema::{between, rule},
+    site::SiteSpec,
+    store::StoreSpec,
+    watcher::WatcherSpec,
 };
 
 /// What to scrape, with how many browsers, under which policies, and where the results go.
@@ -19,10 +28,24 @@ use crate::{
     shortname = "sf",
     category = "scrape",
     namespaced,
+    doc = "A fleet of browsers that scrapes one site.",
     derive = "PartialEq",
-    status = "ScrapeFleetStatus"
+    status = "ScrapeFleetStatus",
+    validation = rule(
+        "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
+        "a name of 1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit",
+    )
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(
+    transform = crate::schema::structural,
+    extend("x-kubernetes-validations" = [
+        rule(
+            "self.bots.max <= self.politeness.held",
+            "at least `bots.max`, so that every bot may hold an item: raise `politeness.held` or lower `bots.max`",
+        ).field_path(".politeness.held"),
+    ])
+)]
 pub struct ScrapeFleetSpec {
     /// The site and how to read it.
     pub site: SiteSpec,
@@ -34,6 +57,23 @@ pub struct ScrapeFleetSpec {
     pub bots: BotsSpec,
     /// Lanes of the queue. An item goes to the first lane whose `match` fits its id; without lanes there is one, `default`.
     #[serde(default)]
+    #[schemars(
+        length(max = 16),
+        extend("x-kubernetes-validations" = [
+            rule(
+                "self.all(lane, self.exists_one(other, other.name == lane.name))",
+                "each name once: rename the lanes that share one",
+            ),
+            rule(
+                "self.filter(lane, !has(lane.match)).size() <= 1",
+                "one lane without `match` at most: a lane after it would never get an item",
+            ),
+            rule(
+                "self.size() == 0 || !has(self[self.size() - 1].match)",
+                "a last lane without `match`, so that every item finds a lane: add one, or move it to the end",
+            ),
+        ])
+    )]
     pub lanes: Vec<LaneSpec>,
     /// Deadlines, retries, fallbacks and when to abandon.
     #[serde(default)]
@@ -56,9 +96,11 @@ pub struct ScrapeFleetSpec {
 /// What the operator has seen of the fleet.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = crate::schema::structural)]
 pub struct ScrapeFleetStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))] // the integers that JSON carries exactly
     pub observed_generation: Option<i64>,
 }
 
@@ -71,6 +113,7 @@ pub struct DrainSpec {
     pub mode: DrainMode,
     /// How long `Finish` waits before it releases what is still held.
     #[serde(default = "default_deadline")]
+    #[schemars(extend("x-kubernetes-validations" = [between("0s", "24h")]))]
     pub deadline: Period,
 }
 
@@ -91,5 +134,12 @@ fn default_deadline() -> Period {
 impl Default for DrainSpec {
     fn default() -> Self {
         Self { mode: DrainMode::default(), deadline: default_deadline() }
+    }
+}
+
+impl ScrapeFleet {
+    /// The fleet's name. A resource that the rules accepted always has one.
+    pub fn fleet_name(&self) -> Result<FleetName, InvalidId> {
+        FleetName::new(self.metadata.name.clone().unwrap_or_default())
     }
 }

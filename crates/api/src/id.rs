@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Why a text cannot be a name or an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} `{found}`: {allowed}")]
+#[error("{what} {found}: {allowed}")]
 pub struct InvalidId {
     what: &'static str,
     found: String,
@@ -15,7 +15,7 @@ pub struct InvalidId {
 }
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $check:path, $max:literal, $pattern:literal, $allowed:literal) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:path, $max:literal, $pattern:expr, $allowed:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -28,8 +28,7 @@ macro_rules! id {
                 if $check(&text) {
                     Ok(Self(text))
                 } else {
-                    let found = text.chars().take(80).collect::<String>().escape_debug().to_string();
-                    Err(InvalidId { what: $what, found, allowed: $allowed })
+                    Err(InvalidId { what: $what, found: excerpt(&text), allowed: $allowed })
                 }
             }
 
@@ -80,21 +79,56 @@ macro_rules! id {
     };
 }
 
+/// The pattern of a DNS label.
+pub(crate) const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+/// The pattern of an item's id.
+pub(crate) const ITEM_ID: &str = r"^[!#-&(-;=?-\[\]-_a-~]+$";
+
 id!(
     /// The name of a fleet: a DNS label, as Kubernetes wants it.
-    FleetName, "fleet name", is_dns_label, 63, "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    FleetName, "fleet name", is_dns_label, 63, DNS_LABEL,
     "1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit"
 );
 id!(
     /// The name of a lane: a DNS label.
-    LaneName, "lane name", is_dns_label, 63, "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    LaneName, "lane name", is_dns_label, 63, DNS_LABEL,
     "1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit"
 );
 id!(
     /// The id of an item, unique within its fleet; read from a page, so checked before anything is done with it.
-    ItemId, "item id", is_item_id, 200, "^[!#-&(-;=?-\\[\\]-_a-~]+$",
-    "1 to 200 printable ASCII characters other than space, quotes, backslash and angle brackets"
+    ItemId, "item id", is_item_id, 200, ITEM_ID,
+    "1 to 200 printable ASCII characters other than space, quotes, backslash and angle brackets, neither `.` nor `..`"
 );
+
+/// A hostile text for people to see: in backquotes, on one line, control characters and backquotes escaped, cut after 80 characters.
+pub(crate) fn excerpt(text: &str) -> String {
+    format!("`{}`", tame(text))
+}
+
+/// The same without the backquotes.
+pub(crate) fn tame(text: &str) -> String {
+    const MOST: usize = 80;
+    let mut shown = String::new();
+    for c in text.chars().take(MOST) {
+        match c {
+            '`' => shown.push_str("\\u{60}"),
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(MOST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// The lane of a fleet without lanes.
+impl Default for LaneName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
 
 /// RFC 1123 label.
 fn is_dns_label(text: &str) -> bool {
@@ -108,7 +142,100 @@ fn is_dns_label(text: &str) -> bool {
 
 fn is_item_id(text: &str) -> bool {
     (1..=200).contains(&text.len())
+        && !matches!(text, "." | "..") // in a path they would lead elsewhere
         && text
             .bytes()
             .all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'`' | b'\\' | b'<' | b'>'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &[&str] = &[
+        "",
+        " ",
+        "a b",
+        "a\n",
+        "\0",
+        "a\tb",
+        "\u{7f}",
+        "é",
+        "\u{202e}abc",
+        "a\u{200b}",
+        "'a'",
+        "\"",
+        "`x`",
+        "a\\b",
+        "<script>",
+        "x>y",
+        ".",
+        "..",
+    ];
+
+    #[test]
+    fn item_ids_keep_hostile_text_out() {
+        for text in HOSTILE {
+            assert!(ItemId::new(*text).is_err(), "{text:?}");
+        }
+        assert!(ItemId::new("x".repeat(201)).is_err());
+    }
+
+    #[test]
+    fn item_ids_take_what_sites_use() {
+        for text in ["battle-gen9randombattle-12", "a", "...", "../x", "42?page=3&x=1#top", "{id}", "%2e", "a:b;c|d~"] {
+            assert_eq!(ItemId::new(text).unwrap().as_str(), text);
+        }
+        assert!(ItemId::new("x".repeat(200)).is_ok());
+    }
+
+    #[test]
+    fn the_check_and_the_pattern_of_an_item_id_agree() {
+        let pattern = regex::Regex::new(ITEM_ID).unwrap();
+        for byte in 0..=255_u8 {
+            let text = format!("a{}", char::from(byte));
+            assert_eq!(ItemId::new(text.clone()).is_ok(), pattern.is_match(&text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_dns_labels() {
+        let pattern = regex::Regex::new(DNS_LABEL).unwrap();
+        for (text, good) in [
+            ("a", true),
+            ("a-b", true),
+            ("0", true),
+            ("a--b", true),
+            ("-a", false),
+            ("a-", false),
+            ("-", false),
+            ("A", false),
+            ("a.b", false),
+            ("a_b", false),
+            ("ä", false),
+            ("", false),
+            ("a\n", false),
+        ] {
+            assert_eq!(FleetName::new(text).is_ok(), good, "{text:?}");
+            assert_eq!(LaneName::new(text).is_ok(), good, "{text:?}");
+            assert_eq!(pattern.is_match(text), good, "{text:?}");
+        }
+        assert!(FleetName::new("x".repeat(63)).is_ok());
+        assert!(FleetName::new("x".repeat(64)).is_err());
+    }
+
+    #[test]
+    fn what_is_refused_is_shown_escaped_and_cut() {
+        let error = ItemId::new(format!("\u{1b}[31m`{}", "y".repeat(5000))).unwrap_err().to_string();
+        assert!(error.starts_with("item id `\\u{1b}[31m\\u{60}yyy"), "{error}");
+        assert!(error.contains("yyy...`: 1 to 200"), "{error}");
+        assert!(error.len() < 300, "{error}");
+        assert!(!error.contains('\n') && !error.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn ids_are_checked_when_read_from_json() {
+        assert!(serde_json::from_str::<ItemId>("\"a b\"").is_err());
+        assert_eq!(serde_json::to_string(&ItemId::new("a-1").unwrap()).unwrap(), "\"a-1\"");
+    }
 }

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Period;
+use crate::{
+    Period,
+    schema::{between, rule},
+};
 
 /// Deadlines, retries, fallbacks and when to abandon.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,38 +29,57 @@ pub struct PoliciesSpec {
 /// The deadline of one step in the browser.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.soft <= self.hard", "at least `soft`: raise `hard` or lower `soft`").field_path(".hard"),
+]))]
 pub struct StepTimeout {
     /// Past this a step is counted and logged as slow.
+    #[schemars(extend("x-kubernetes-validations" = [between("100ms", "10m")]))]
     pub soft: Period,
     /// Past this a step has failed.
+    #[schemars(extend("x-kubernetes-validations" = [between("500ms", "10m")]))]
     pub hard: Period,
 }
 
 /// How long an item may be held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.soft <= self.hard", "at least `soft`: raise `hard` or lower `soft`").field_path(".hard"),
+]))]
 pub struct HoldTimeout {
     /// Past this a hold is opened afresh once, in case the page missed the end.
+    #[schemars(extend("x-kubernetes-validations" = [between("1s", "24h")]))]
     pub soft: Period,
     /// Past this the attempt has failed.
+    #[schemars(extend("x-kubernetes-validations" = [between("1s", "24h")]))]
     pub hard: Period,
     /// How long an ended item is waited for when its artifact is not yet complete.
+    #[schemars(extend("x-kubernetes-validations" = [between("0s", "10m")]))]
     pub complete: Period,
 }
 
 /// How often and how soon a failed item is tried again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.initial <= self.max", "at least `initial`: raise `max` or lower `initial`").field_path(".max"),
+]))]
 pub struct RetrySpec {
     /// Attempts in all; after the last the item is a dead letter.
+    #[schemars(range(min = 1, max = 100))]
     pub attempts: i32,
     /// Delay before the second attempt.
+    #[schemars(extend("x-kubernetes-validations" = [between("10ms", "1h")]))]
     pub initial: Period,
     /// The longest delay.
+    #[schemars(extend("x-kubernetes-validations" = [between("10ms", "24h")]))]
     pub max: Period,
     /// What each delay is multiplied by to get the next.
+    #[schemars(range(min = 1.0, max = 10.0))]
     pub factor: f64,
     /// The share of a delay that is random, from 0 to 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
     pub jitter: f64,
 }
 
@@ -74,16 +96,22 @@ pub struct FallbackSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct AbandonmentSpec {
     /// A browser that has not answered a round trip for this long is thrown away.
+    #[schemars(extend("x-kubernetes-validations" = [between("500ms", "10m")]))]
     pub unresponsive: Period,
     /// This many item failures in a row throw the browser away.
+    #[schemars(range(min = 1, max = 1000))]
     pub item_failures: i32,
     /// This many rebuilt browsers within `rebuildsWithin` end the bot (exit code 10).
+    #[schemars(range(min = 1, max = 1000))]
     pub rebuilds: i32,
     /// The window in which rebuilt browsers are counted.
+    #[schemars(extend("x-kubernetes-validations" = [between("10s", "24h")]))]
     pub rebuilds_within: Period,
     /// A page is recycled after this many items.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub recycle_after_items: i32,
     /// A browser is recycled above this many MiB (PSS of the whole tree), when the bot can see it.
+    #[schemars(range(min = 256, max = 65_536))]
     pub recycle_above_mib: i32,
 }
 
@@ -92,10 +120,13 @@ pub struct AbandonmentSpec {
 #[serde(rename_all = "camelCase", default)]
 pub struct BreakerSpec {
     /// This many failures for the site's reason within `within` stop opening.
+    #[schemars(range(min = 1, max = 1000))]
     pub failures: i32,
     /// The window in which failures are counted.
+    #[schemars(extend("x-kubernetes-validations" = [between("1s", "1h")]))]
     pub within: Period,
     /// How long opening stays stopped before one item is tried.
+    #[schemars(extend("x-kubernetes-validations" = [between("1s", "24h")]))]
     pub cooldown: Period,
 }
 

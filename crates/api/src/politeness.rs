@@ -8,10 +8,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", default)]
 pub struct PolitenessSpec {
     /// New connections (page loads) a minute.
+    #[schemars(range(min = 1, max = 6000))]
     pub connections_per_minute: i32,
     /// Actions inside pages (enter, leave) a second, for each page.
+    #[schemars(range(min = 0.01, max = 1000.0))]
     pub actions_per_second: f64,
     /// Items held at once.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub held: i32,
     /// Whether robots.txt decides what may be opened.
     pub robots_txt: RobotsTxt,

@@ -36,7 +36,7 @@ impl<'p, E> Attempts<'p, E> {
         let Some(delay) = self.delay_after(&cause) else {
             return Some(Err(self.failed(cause)));
         };
-        tracing::debug!(step = self.policy.name, attempt = self.number, ?delay, "trying again");
+        self.tell_of_retry(&cause, delay);
         tokio::time::sleep(delay).await;
         self.number = self.number.saturating_add(1);
         None
@@ -73,8 +73,19 @@ impl<'p, E> Attempts<'p, E> {
             Cause::Expired(expired) => self.policy.retry_expired && expired.deadline == Deadline::Hard,
             Cause::Error(error) => self.policy.when.as_ref().is_none_or(|when| when(error)),
         };
+        if !worth_it {
+            return None;
+        }
         let delay = self.policy.retry.next(self.number, self.policy.jitter.draw())?;
-        (worth_it && delay < self.left()).then_some(delay)
+        (delay < self.left()).then_some(delay)
+    }
+
+    fn tell_of_retry(&self, cause: &Cause<E>, delay: Duration) {
+        let Policy { name, on_retry, .. } = self.policy;
+        tracing::debug!(step = name, attempt = self.number, ?delay, "trying again");
+        if let Some(on_retry) = on_retry {
+            on_retry(self.number, cause, delay);
+        }
     }
 
     fn failed(&self, cause: Cause<E>) -> Failed<E> {

@@ -95,17 +95,16 @@ impl Breaker {
     /// A call that was let through succeeded.
     pub fn success(&mut self, now: Instant) {
         if self.state(now) == BreakerState::HalfOpen {
-            self.failures.clear();
             self.phase = Phase::Closed;
         }
     }
 
     /// A call that was let through failed.
     pub fn failure(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Open { .. } => {}
-            Phase::Probing { .. } => self.open(now),
-            Phase::Closed => {
+        match self.state(now) {
+            BreakerState::Open => {}
+            BreakerState::HalfOpen => self.open(now),
+            BreakerState::Closed => {
                 self.failures.add(now);
                 if self.failures.is_full(now) {
                     self.open(now);

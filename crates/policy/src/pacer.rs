@@ -28,11 +28,11 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// `rate` slots a second. A rate below one a day, or not a number, counts as one a day: a wrong number never
-    /// makes the fleet impolite.
+    /// `rate` slots a second. A rate below one a day, or not a finite number, counts as one a day: a wrong number
+    /// never makes the fleet impolite.
     #[must_use]
     pub fn per_second(rate: f64) -> Self {
-        let rate = rate.max(SLOWEST_PER_SECOND); // max() ignores what is not a number
+        let rate = if rate.is_finite() { rate.max(SLOWEST_PER_SECOND) } else { SLOWEST_PER_SECOND };
         Self { interval: Duration::from_secs_f64(rate.recip()), burst: 1, full_at: None }
     }
 
@@ -64,7 +64,7 @@ impl Pacer {
     #[must_use = "the slot is taken; it begins after this wait"]
     pub fn next_slot(&mut self, now: Instant) -> Duration {
         let wait = self.wait(now);
-        self.full_at = now.checked_add(self.backlog(now).saturating_add(self.interval));
+        self.take(now);
         wait
     }
 
@@ -74,11 +74,15 @@ impl Pacer {
             let now = Instant::now();
             let wait = self.wait(now);
             if wait.is_zero() {
-                self.full_at = now.checked_add(self.backlog(now).saturating_add(self.interval));
+                self.take(now);
                 return;
             }
             tokio::time::sleep(wait).await;
         }
+    }
+
+    fn take(&mut self, now: Instant) {
+        self.full_at = now.checked_add(self.backlog(now).saturating_add(self.interval));
     }
 
     /// What has been handed out and not yet been made up for by the passing of time.

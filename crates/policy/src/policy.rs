@@ -2,10 +2,15 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::{Attempt, Failed, Fallback, Jitter, Retry, Timeout, attempts::Attempts, timeout::warn_slow};
+use crate::{
+    Attempt, Cause, Failed, Fallback, Jitter, Retry, Timeout, attempts::Attempts, timeout::warn_slow,
+};
 
 /// What is told of a soft expiry: the policy's name and how long the attempt has taken so far.
 pub(crate) type OnSlow = Arc<dyn Fn(&'static str, Duration) + Send + Sync>;
+
+/// What is told of an attempt after which there is another: its number, why it failed, the wait to come.
+pub(crate) type OnRetry<E> = Arc<dyn Fn(u32, &Cause<E>, Duration) + Send + Sync>;
 
 /// A question about a failure.
 pub(crate) type Condition<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
@@ -24,6 +29,7 @@ pub struct Policy<E> {
     pub(crate) retry_expired: bool,
     pub(crate) when: Option<Condition<E>>,
     pub(crate) on_slow: OnSlow,
+    pub(crate) on_retry: Option<OnRetry<E>>,
     pub(crate) jitter: Jitter,
 }
 
@@ -43,6 +49,7 @@ impl Named {
             retry_expired: true,
             when: None,
             on_slow: Arc::new(warn_slow),
+            on_retry: None,
             jitter: Jitter::random(),
         }
     }
@@ -88,6 +95,13 @@ impl<E> Policy<E> {
     #[must_use]
     pub fn on_slow(self, observer: impl Fn(&'static str, Duration) + Send + Sync + 'static) -> Self {
         Self { on_slow: Arc::new(observer), ..self }
+    }
+
+    /// Tells `observer` of each attempt after which there is another: its number, why it failed, and the wait to come.
+    /// Only the last failure is returned, so this is where the others are seen.
+    #[must_use]
+    pub fn on_retry(self, observer: impl Fn(u32, &Cause<E>, Duration) + Send + Sync + 'static) -> Self {
+        Self { on_retry: Some(Arc::new(observer)), ..self }
     }
 
     /// Takes the random share of the delays from `jitter`.
@@ -162,7 +176,13 @@ impl<E> Policy<E> {
 
 impl<E> Clone for Policy<E> {
     fn clone(&self) -> Self {
-        Self { when: self.when.clone(), on_slow: self.on_slow.clone(), jitter: self.jitter.clone(), ..*self }
+        Self {
+            when: self.when.clone(),
+            on_slow: self.on_slow.clone(),
+            on_retry: self.on_retry.clone(),
+            jitter: self.jitter.clone(),
+            ..*self
+        }
     }
 }
 

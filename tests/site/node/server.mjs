@@ -87,6 +87,19 @@ exports.consoleips = [];
 exports.nothrottle = ${!throttle};
 exports.noipchecks = true; // all players come from one address
 exports.subprocesses = 0; // one process: ready in a second, a tenth of the memory
+// The server logs what it knows itself, with exact HP. Beside it we want what it shows to everybody.
+exports.startuphook = () => {
+	const { logBattle } = Rooms.RoomBattle.prototype;
+	Rooms.RoomBattle.prototype.logBattle = function (...args) {
+		if (this.logData) this.logData.publicLog = this.room.getLog(0).split('\\n');
+		return logBattle.apply(this, args);
+	};
+	// Only registered users may chat in battles. '2' is what the login server says of them.
+	const { handleRename } = Users.User.prototype;
+	Users.User.prototype.handleRename = function (name, userid, newlyRegistered) {
+		return handleRename.call(this, name, userid, newlyRegistered, '2');
+	};
+};
 `;
 }
 

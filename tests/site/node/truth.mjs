@@ -25,6 +25,6 @@ async function readBattle(file) {
     winner: data.winner || null,
     turns: data.turns,
     endType: data.endType,
-    log: data.log,
+    log: data.publicLog,
   };
 }

@@ -44,15 +44,17 @@ fn cache_folder() -> Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let base = match base {
         Some(base) => base,
-        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?).join(".cache"),
+        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set")?)
+            .join(".cache"),
     };
     Ok(base.join("scrapefleet"))
 }
 
 fn hash_of_lock() -> Result<String> {
     let lock = fs::read(scripts().join("package-lock.json"))?;
-    let digest = Sha256::digest(lock);
-    Ok(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::digest(lock)[..8]);
+    Ok(format!("{:016x}", u64::from_be_bytes(first)))
 }
 
 /// Installs beside the final folder, then renames: a folder of the final name is always whole.
@@ -72,5 +74,6 @@ fn install_into(cache: &Path, folder: &Path) -> Result<()> {
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
     );
-    fs::rename(fresh.keep(), folder).with_context(|| format!("cannot move the packages to {}", folder.display()))
+    fs::rename(fresh.keep(), folder)
+        .with_context(|| format!("cannot move the packages to {}", folder.display()))
 }

@@ -31,7 +31,7 @@ use process::SiteProcess;
 /// How long one control call may take; starting the server is the slowest.
 const CONTROL_WITHIN: Duration = Duration::from_secs(90);
 /// How long the last battles may take to end when players hurry: the longest seen is 1,000 turns of two choices.
-const DRAIN_WITHIN: Duration = Duration::from_secs(180);
+const DRAIN_WITHIN: Duration = Duration::from_mins(3);
 
 /// Generation of the client page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

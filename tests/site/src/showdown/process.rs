@@ -59,7 +59,8 @@ impl SiteProcess {
             .kill_on_drop(true)
             .spawn()
             .context("cannot run node; install Node.js 20 or later (Debian: apt-get install nodejs npm)")?;
-        let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("node ended at once")?;
+        let group =
+            child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("node ended at once")?;
         let lifeline = child.stdin.take().context("no standard input")?;
         let ready = match Self::wait_ready(&mut child).await {
             Ok(ready) => ready,
@@ -88,7 +89,9 @@ impl SiteProcess {
 
     /// Kills the whole group and waits until the site is gone.
     pub(super) async fn stop(mut self) -> Result<()> {
-        self.group.take().map(kill);
+        if let Some(group) = self.group.take() {
+            kill(group);
+        }
         tokio::select! {
             gone = self.child.wait() => gone.map(drop).context("cannot wait for the site's end"),
             () = tokio::time::sleep(GONE_WITHIN) => bail!("the site was not gone within {GONE_WITHIN:?}"),
@@ -98,7 +101,9 @@ impl SiteProcess {
 
 impl Drop for SiteProcess {
     fn drop(&mut self) {
-        self.group.take().map(kill);
+        if let Some(group) = self.group.take() {
+            kill(group);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct GroundTruth {
     pub turns: u32,
     /// `normal`, `forfeit` or `forced`.
     pub end_type: String,
-    /// The whole log, line by line, with what players said.
+    /// The whole log as the server shows it to everybody, line by line, with what was said.
     pub log: Vec<String>,
 }
 

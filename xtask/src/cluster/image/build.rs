@@ -103,7 +103,11 @@ impl Builder {
         for ingredient in image.ingredients {
             let part = self.part(ingredient)?;
             digest.update(part.name);
-            add_tree(&part.from, &mut digest)?;
+            match ingredient {
+                // It lives in a folder that is named by all it was built from.
+                Ingredient::Tool(_) => digest.update(part.from.as_os_str().as_encoded_bytes()),
+                Ingredient::Program { .. } | Ingredient::Site => add_tree(&part.from, &mut digest)?,
+            }
             parts.push(part);
         }
         let key =
@@ -114,7 +118,10 @@ impl Builder {
     /// Where an ingredient is, made first if it has to be.
     fn part(&self, ingredient: &Ingredient) -> Result<Part> {
         Ok(match *ingredient {
-            Ingredient::Tool(name) => Part { name, from: self.tools.join(name) },
+            Ingredient::Tool(name) => {
+                let from = self.tools.join(name);
+                Part { name, from: from.canonicalize().with_context(|| format!("find {}", from.display()))? }
+            }
             Ingredient::Program { package, binary } => {
                 Part { name: binary, from: self.build_program(package, binary)? }
             }

@@ -1,0 +1,136 @@
+//! Reading a manifest from a file, under the same rules as the API server's.
+//!
+//! The rules are written once, in the types, and come out as the CRD's schema. A file goes through the steps that
+//! the API server takes with an object: it is read ([`document`]), completed with defaults ([`admission`]), checked
+//! against the schema ([`structure`]) and against the schema's CEL rules ([`rules`]). What neither can say, such as
+//! "this regular expression compiles", is checked after them ([`semantics`]); the operator runs that part too.
+
+mod admission;
+mod document;
+mod overrides;
+mod problem;
+mod rules;
+mod semantics;
+mod structure;
+pub(crate) mod words;
+
+#[cfg(test)]
+mod tests;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::{ScrapeFleet, crd, id::DNS_LABEL, recipe::Recipe};
+
+pub(crate) use admission::complete;
+pub use problem::{Problem, Problems};
+pub use semantics::{check, check_recipe};
+
+/// The largest manifest that is read, in bytes. Beyond it the API server's own limit for an object is near.
+pub const MAX_BYTES: usize = 512 * 1024;
+
+/// Reads a manifest from YAML text, applies `overrides` (`spec.site.url=http://...`) and checks everything.
+pub fn load(yaml: &str, overrides: &[String]) -> Result<ScrapeFleet, Problems> {
+    let mut document = document::read(yaml)?;
+    let schema = local_schema();
+    kind_of(&document, &schema)?;
+    let mut problems = overrides::apply(&mut document, &schema, overrides);
+    let fleet: Option<ScrapeFleet> = admit(&mut document, &schema, &crd::RULES, &mut problems);
+    problems.extend(fleet.iter().flat_map(check));
+    conclude(fleet, problems)
+}
+
+/// The same for bytes as they were read from a file.
+pub fn load_bytes(bytes: &[u8], overrides: &[String]) -> Result<ScrapeFleet, Problems> {
+    load(document::text(bytes)?, overrides)
+}
+
+/// Reads a recipe that stands alone in YAML text, under the rules it has inside a manifest.
+pub fn load_recipe(yaml: &str) -> Result<Recipe, Problems> {
+    let mut document = document::read(yaml)?;
+    let mut problems = Vec::new();
+    let recipe: Option<Recipe> = admit(&mut document, crd::recipe_schema(), crd::recipe_rules(), &mut problems);
+    problems.extend(recipe.iter().flat_map(check_recipe));
+    conclude(recipe, problems)
+}
+
+/// What the API server does with an object: complete it, check its structure, then its rules.
+/// The value is there when its structure is right, so that its meaning can be checked as well.
+fn admit<T: DeserializeOwned>(
+    document: &mut Value,
+    schema: &Value,
+    rules: &kube::core::cel::CompiledSchema,
+    problems: &mut Vec<Problem>,
+) -> Option<T> {
+    complete(schema, document);
+    let wrong = structure::check(schema, document);
+    problems.extend(rules::check(rules, document, &wrong));
+    let sound = wrong.is_empty();
+    problems.extend(wrong);
+    if !sound {
+        return None;
+    }
+    match serde_path_to_error::deserialize(&*document) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            problems.push(Problem::new(error.path(), "a value that does not fit", error.inner()));
+            None
+        }
+    }
+}
+
+fn conclude<T>(value: Option<T>, problems: Vec<Problem>) -> Result<T, Problems> {
+    match value {
+        Some(value) if problems.is_empty() => Ok(value),
+        _ => Err(Problems::bounded(problems)),
+    }
+}
+
+/// Something that is no ScrapeFleet at all is told so, not compared field by field with one.
+fn kind_of(document: &Value, schema: &Value) -> Result<(), Problems> {
+    let problems: Vec<Problem> = ["apiVersion", "kind"]
+        .into_iter()
+        .flat_map(|field| {
+            let value = document.get(field).cloned().unwrap_or_default();
+            structure::check_at(&schema["properties"][field], &value, field)
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
+}
+
+/// The CRD's schema with what the API server knows by itself of every object: its type and its metadata.
+fn local_schema() -> Value {
+    let mut schema = crd::SCHEMA.clone();
+    let properties = &mut schema["properties"];
+    properties["apiVersion"] = json!({ "type": "string", "enum": [crd::api_version()] });
+    properties["kind"] = json!({ "type": "string", "enum": [crd::kind()] });
+    properties["metadata"] = metadata_schema();
+    schema["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
+    schema
+}
+
+/// What a person writes of the metadata, and, unchecked, what `kubectl get -o yaml` adds.
+fn metadata_schema() -> Value {
+    let texts = json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 65_536 } });
+    json!({
+        "type": "object",
+        "required": ["name"],
+        "properties": {
+            "name": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": DNS_LABEL },
+            "namespace": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": DNS_LABEL },
+            "labels": texts,
+            "annotations": texts,
+            "creationTimestamp": {},
+            "deletionGracePeriodSeconds": {},
+            "deletionTimestamp": {},
+            "finalizers": {},
+            "generateName": {},
+            "generation": {},
+            "managedFields": {},
+            "ownerReferences": {},
+            "resourceVersion": {},
+            "selfLink": {},
+            "uid": {},
+        },
+    })
+}

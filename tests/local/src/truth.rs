@@ -1,0 +1,50 @@
+//! What was stored, compared with what the server itself logged.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, Result, ensure};
+use futures::StreamExt as _;
+use scrapefleet_showdown::log::compare;
+use scrapefleet_store::{Artifact, ArtifactStore as _};
+use scrapefleet_test_site::GroundTruth;
+
+use crate::fleet::Fleet;
+
+/// Every artifact of the fleet, by item; fails when an item has two, or when one cannot be read.
+pub async fn artifacts(fleet: &Fleet) -> Result<BTreeMap<String, Artifact>> {
+    let store = fleet.store().await?;
+    let mut keys = store.list("").await?;
+    let mut found = BTreeMap::new();
+    while let Some(key) = keys.next().await {
+        let key = key?;
+        if key.is_record() {
+            continue;
+        }
+        let artifact = store.get(&key).await?.with_context(|| format!("{key} is listed and not there"))?;
+        let item = artifact.metadata.item.to_string();
+        ensure!(found.insert(item.clone(), artifact).is_none(), "{item} is stored twice");
+    }
+    Ok(found)
+}
+
+/// Checks that every public battle of `truth` is stored once, equal to the server's own log, and nothing private is.
+/// Answers how many battles were compared.
+pub async fn check(fleet: &Fleet, truth: &[GroundTruth]) -> Result<usize> {
+    let stored = artifacts(fleet).await?;
+    ensure!(!stored.keys().any(|item| item.ends_with("pw")), "a private battle was stored");
+    let public: Vec<_> = truth.iter().filter(|battle| !battle.is_private()).collect();
+    for battle in &public {
+        let artifact = stored.get(&battle.id).with_context(|| format!("{} is not stored", battle.id))?;
+        check_one(battle, artifact).with_context(|| battle.id.clone())?;
+    }
+    Ok(public.len())
+}
+
+fn check_one(battle: &GroundTruth, artifact: &Artifact) -> Result<()> {
+    let log = std::str::from_utf8(&artifact.bytes).context("not UTF-8")?;
+    compare(log, &battle.text())?;
+    let fact = |name: &str| artifact.metadata.facts.get(name).cloned();
+    ensure!(fact("turns") == Some(battle.turns.to_string()), "turns: {:?}, logged {}", fact("turns"), battle.turns);
+    ensure!(fact("winner") == battle.winner, "winner: {:?}, logged {:?}", fact("winner"), battle.winner);
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! One fault each: every item stays accounted for, and the time to recover is printed.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+use scrapefleet_local_tests::{
+    Fleet, Scrape,
+    processes::{self, Kind},
+    truth,
+};
+use scrapefleet_test_site::{Client, Fault, ShowdownSite};
+use serde_json::Value;
+use tokio::time::Instant;
+
+/// A site with battles, a fleet and a run that holds some of them.
+struct Scene {
+    site: ShowdownSite,
+    fleet: Fleet,
+    run: Scrape,
+}
+
+impl Scene {
+    async fn set(client: Client) -> Result<Self> {
+        let site =
+            ShowdownSite::builder().players(6).choice_every(Duration::from_millis(900)).client(client).start().await?;
+        let fleet = Fleet::showdown(&site.url(), "")?;
+        let run = Scrape::start(&fleet).await?;
+        let scene = Self { site, fleet, run };
+        scene.holding().await?;
+        Ok(scene)
+    }
+
+    /// Waits until battles are open and watched.
+    async fn holding(&self) -> Result<Value> {
+        self.run.until("holding three battles", Duration::from_secs(60), |s| open(s) >= 3).await
+    }
+
+    /// The process ids of the bot's driver and of what it started.
+    async fn bot_processes(&self, kind: Kind) -> Result<Vec<u32>> {
+        let status = self.run.status().await?;
+        let root = status["bots"][0]["browser"]["processId"].as_u64().context("no browser")?;
+        let mut found = processes::of_kind(u32::try_from(root)?, kind)?;
+        if kind == Kind::Driver && found.is_empty() {
+            found.push(u32::try_from(root)?);
+        }
+        ensure!(!found.is_empty(), "no {kind:?} under {root}");
+        Ok(found)
+    }
+
+    /// Does `harm`, waits until the browser was abandoned and battles are held again, and prints how long that took.
+    async fn recovers_from(&self, what: &str, harm: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
+        let before = abandoned(&self.run.status().await?);
+        let begun = Instant::now();
+        harm(self).await?;
+        self.run.until("noticed", Duration::from_secs(30), |s| abandoned(s) > before).await?;
+        let noticed = begun.elapsed();
+        self.holding().await?;
+        println!("{what}: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed());
+        Ok(())
+    }
+
+    /// Lets the battles end and checks that each of them is accounted for and equal to the server's own.
+    async fn ends_well(self, least: usize) -> Result<()> {
+        self.site.stop_players().await?;
+        self.run.until_idle(Duration::from_secs(90)).await?;
+        ensure!(self.run.interrupt().await?.success());
+        let ledger = self.fleet.balanced_ledger().await?;
+        let compared = truth::check(&self.fleet, &self.site.battles_logged().await?).await?;
+        println!("{compared} battles equal the server's own, ledger {ledger}");
+        ensure!(compared >= least && ledger["dead"] == 0);
+        self.site.stop().await
+    }
+}
+
+fn open(status: &Value) -> usize {
+    let bots = status["bots"].as_array().into_iter().flatten();
+    bots.flat_map(|bot| bot["holds"].as_array().into_iter().flatten()).filter(|hold| hold["step"] == "open").count()
+}
+
+fn abandoned(status: &Value) -> u64 {
+    status["totals"]["browsersAbandoned"].as_u64().unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_that_is_killed_or_stopped_is_replaced() -> Result<()> {
+    let scene = Scene::set(Client::Old).await?;
+    scene
+        .recovers_from("chrome killed", async |scene| {
+            scene.bot_processes(Kind::Chrome).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::KILL))
+        })
+        .await?;
+    scene
+        .recovers_from("chrome stopped", async |scene| {
+            scene.bot_processes(Kind::Chrome).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::STOP))
+        })
+        .await?;
+    scene
+        .recovers_from("renderers stopped", async |scene| {
+            let renderers = scene.bot_processes(Kind::Renderer).await?;
+            renderers.into_iter().try_for_each(|id| processes::signal(id, Signal::STOP))
+        })
+        .await?;
+    scene
+        .recovers_from("chromedriver killed", async |scene| {
+            scene.bot_processes(Kind::Driver).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::KILL))
+        })
+        .await?;
+    scene.ends_well(3).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_server_and_cut_connections_lose_nothing_that_the_server_kept() -> Result<()> {
+    for client in [Client::Old, Client::New] {
+        let scene = Scene::set(client).await?;
+        let begun = Instant::now();
+        scene.site.cut_connections().await?;
+        scene.run.until("disconnected", Duration::from_secs(30), |s| s["bots"][0]["lastReason"].is_string()).await?;
+        scene.holding().await?;
+        println!("{client:?}: connections cut, holding again after {:.1?}", begun.elapsed());
+        scene.site.restart_server().await?;
+        // Battles that were going on died with the server: the site no longer has them.
+        scene.run.until("gone recorded", Duration::from_secs(120), |s| s["totals"]["gone"].as_u64() > Some(0)).await?;
+        scene.holding().await?;
+        println!("{client:?}: server restarted, holding again after {:.1?}", begun.elapsed());
+        scene.ends_well(1).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_list_page_is_repaired_and_nothing_is_missed() -> Result<()> {
+    for fault in [Fault::Dead, Fault::Unavailable, Fault::Stale, Fault::LoginWall] {
+        let scene = Scene::set(Client::New).await?;
+        scene.site.set_fault(fault).await?;
+        scene.site.cut_connections().await?;
+        let begun = Instant::now();
+        scene
+            .run
+            .until("noticed", Duration::from_secs(60), |s| s["watcher"]["repairs"].as_u64() > Some(0))
+            .await?;
+        println!("{fault:?}: noticed after {:.1?}", begun.elapsed());
+        scene.site.set_fault(Fault::None).await?;
+        let mended = Instant::now();
+        let refreshes = |s: &Value| s["watcher"]["state"] == "watching";
+        scene.run.until("watching again", Duration::from_secs(60), refreshes).await?;
+        scene.holding().await?;
+        println!("{fault:?}: watching and holding again {:.1?} after it was mended", mended.elapsed());
+        scene.ends_well(1).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! Throwing a browser away whole, and building another.
+
+use scrapefleet_api::ItemId;
+use scrapefleet_browser::{Fault, Layer, Placement, StepError};
+use scrapefleet_policy::{Backoff, Timeout, Verdict};
+use scrapefleet_queue::Reason;
+use tokio::time::{Duration, Instant};
+
+use crate::{
+    blame::{Witness, sentence},
+    bot::{Bot, BrowserHealth},
+    exit::BotExit,
+    hold::Stage,
+    open::crashed,
+    probe::is_shared,
+    status::BotState,
+};
+
+/// How long Chrome and its driver may take to start and to load the first page.
+const BUILD: Timeout = Timeout::hard(Duration::from_secs(60));
+
+/// The pause before a browser that could not be started is tried again.
+const REBUILD: Backoff = Backoff::from(Duration::from_millis(250)).to(Duration::from_secs(10));
+
+/// A browser that dies without a word is suspected to be killed by an item when one died so shortly before.
+const TWICE_WITHIN: Duration = Duration::from_secs(60);
+
+impl Bot {
+    /// Throws the browser away: its processes are killed, what it held waits in line to be opened in the next.
+    pub(crate) async fn abandon_browser(&mut self, error: &StepError) -> Result<(), BotExit> {
+        self.count_failure(error);
+        let now = Instant::now();
+        tracing::warn!(slot = self.config.slot, held = self.holds.len(), %error, "the browser is abandoned");
+        let reason = format!("{:?}", error.fault);
+        self.parts.metrics.abandoned.with_label_values(&["browser", &reason]).inc();
+        self.parts.tally.add(|t| t.browsers_abandoned += 1);
+        self.last_reason = Some(error.to_string());
+        if self.rebuilds.strike(now) == Verdict::Abandon {
+            tracing::error!(slot = self.config.slot, "too many browsers abandoned: the bot ends");
+            return Err(BotExit::BrowserNotRebuilt);
+        }
+        let twice = self.health.last_abandoned.is_some_and(|last| now - last <= TWICE_WITHIN);
+        if crashed(error) || twice {
+            self.suspect(now).await;
+        }
+        self.drop_browser(now).await;
+        self.health.abandoned += 1;
+        self.health.last_abandoned = Some(now);
+        Ok(())
+    }
+
+    /// Opens alone, from now on, what may have killed the page.
+    async fn suspect(&mut self, now: Instant) {
+        let witnesses: Vec<_> = self
+            .holds
+            .iter()
+            .filter(|(_, hold)| hold.stage == Stage::Open)
+            .filter_map(|(id, hold)| {
+                Some(Witness { id: id.clone(), placement: hold.placement, opened: hold.opened? })
+            })
+            .collect();
+        let sentence = sentence(&witnesses, now);
+        for id in sentence.alone {
+            if let Some(hold) = self.holds.get_mut(&id) {
+                hold.placement = Placement::Alone;
+            }
+        }
+        for id in sentence.handed_back {
+            self.fail(&id, Reason::PageCrashed, "in a page that died, among the newest").await;
+        }
+    }
+
+    /// Kills the browser and puts everything it held in line, what has ended first.
+    async fn drop_browser(&mut self, now: Instant) {
+        self.state = BotState::Rebuilding;
+        if let Some(browser) = self.browser.take() {
+            browser.close().await;
+        }
+        self.leaving.clear();
+        let mut again: Vec<(bool, Instant, ItemId)> = Vec::new();
+        for (id, hold) in &mut self.holds {
+            if matches!(hold.stage, Stage::Open | Stage::Completing) {
+                again.push((hold.stage != Stage::Completing, hold.claimed, id.clone()));
+                hold.stage = Stage::Waiting;
+            }
+        }
+        again.sort();
+        for (_, _, id) in again.into_iter().rev() {
+            self.line.push_front(id);
+        }
+        let BrowserHealth { abandoned, last_abandoned, .. } = self.health;
+        self.health = BrowserHealth { abandoned, last_abandoned, ..BrowserHealth::new(now) };
+    }
+
+    /// Replaces a worn-out browser that holds nothing.
+    pub(crate) async fn recycle(&mut self) {
+        tracing::info!(slot = self.config.slot, opened = self.health.opened, "the browser is recycled");
+        self.parts.metrics.abandoned.with_label_values(&["browser", "recycled"]).inc();
+        self.drop_browser(Instant::now()).await;
+    }
+
+    /// A browser died while an item was being opened. The item is to blame when its page crashed or stopped
+    /// answering, or when it was alone; otherwise it gets the benefit of the doubt once, alone.
+    pub(crate) async fn browser_died_opening(
+        &mut self,
+        id: &ItemId,
+        placement: Placement,
+        error: &StepError,
+    ) -> Result<(), BotExit> {
+        let to_blame = crashed(error) || !is_shared(placement);
+        if let Some(hold) = self.holds.get_mut(id) {
+            hold.placement = Placement::Alone;
+        }
+        if to_blame {
+            self.fail(id, Reason::PageCrashed, &error.to_string()).await;
+        } else {
+            self.line.push_back(id.clone());
+        }
+        self.abandon_browser(error).await
+    }
+
+    /// Too many item failures in a row are the browser's fault, whatever they say.
+    pub(crate) async fn strike_item_failure(&mut self, error: &StepError) -> Result<(), BotExit> {
+        if self.item_failures.strike(Instant::now()) == Verdict::Keep {
+            return Ok(());
+        }
+        self.item_failures.pardon();
+        self.abandon_browser(error).await
+    }
+
+    /// Builds a browser. One that cannot be built for the site's reason is tried again as the breaker allows,
+    /// and held items are kept meanwhile; any other failure is a strike against the bot.
+    pub(crate) async fn build_browser(&mut self) -> Result<(), BotExit> {
+        let now = Instant::now();
+        if !self.breaker.try_pass(now) {
+            self.health.not_before = now + self.breaker.wait(now).max(Duration::from_millis(100));
+            return Ok(());
+        }
+        let built = BUILD.run("build browser", self.parts.factory.bot_browser(self.config.slot)).await;
+        let error = match built {
+            Ok(Ok(browser)) => {
+                self.browser_built(browser);
+                return Ok(());
+            }
+            Ok(Err(error)) => error,
+            Err(expired) => {
+                StepError::new(scrapefleet_browser::Step::Launch, Fault::CannotStart, &expired.to_string())
+            }
+        };
+        self.browser_not_built(&error)
+    }
+
+    fn browser_built(&mut self, browser: Box<dyn scrapefleet_browser::SiteBrowser>) {
+        let now = Instant::now();
+        self.breaker.success(now);
+        self.browser = Some(browser);
+        self.state = BotState::Working;
+        self.health.answered = now;
+        self.health.next_probe = now;
+        self.health.page_connected = true;
+    }
+
+    fn browser_not_built(&mut self, error: &StepError) -> Result<(), BotExit> {
+        self.count_failure(error);
+        self.last_reason = Some(error.to_string());
+        let now = Instant::now();
+        if error.layer() == Layer::Site {
+            tracing::warn!(slot = self.config.slot, %error, "the site is unavailable");
+            self.state = BotState::SiteUnavailable;
+            self.breaker.failure(now);
+        } else {
+            tracing::warn!(slot = self.config.slot, %error, "no browser");
+            if self.rebuilds.strike(now) == Verdict::Abandon {
+                return Err(BotExit::BrowserNotRebuilt);
+            }
+        }
+        self.health.not_before = now + REBUILD.delay(self.rebuilds.count(now).max(1), self.rng.f64());
+        Ok(())
+    }
+}

@@ -1,0 +1,392 @@
+//! The bot's loop: one small step at a time, for as long as it lives.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use scrapefleet_api::{ItemId, fleet::DrainMode};
+use scrapefleet_browser::{BrowserFactory, SiteBrowser};
+use scrapefleet_policy::{Abandonment, Breaker, Clock, Strikes};
+use scrapefleet_queue::{Claim, Consumer, ConsumerOptions, QueueError, TaskQueue};
+use scrapefleet_store::ArtifactStore;
+use tokio::{sync::watch, task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::BotConfig,
+    exit::BotExit,
+    hold::{Hold, Stage},
+    metrics::WorkerMetrics,
+    schedule::{NextStep, Situation, next_step},
+    status::{BotState, BotStatus, BrowserStatus, HoldStatus},
+    storing::Outcome,
+    tally::Tally,
+};
+
+/// How many claimed items may wait to be opened: enough that opening never waits for the queue, few enough
+/// that what this bot cannot open yet is left to others.
+const LINE: usize = 3;
+
+/// While an ended item's artifact is incomplete, it is looked at this often.
+const COMPLETING_PROBE: Duration = Duration::from_millis(500);
+
+/// How often the memory of the browser's processes is read.
+pub(crate) const MEMORY_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a draining bot waits for ends that are being carried out.
+const ENDS_CARRIED_OUT: Duration = Duration::from_secs(20);
+
+/// What a bot works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// Makes its browsers.
+    pub factory: Arc<dyn BrowserFactory>,
+    /// Where its tasks come from.
+    pub queue: Arc<dyn TaskQueue>,
+    /// Where its artifacts go.
+    pub store: Arc<dyn ArtifactStore>,
+    /// What all bots have done.
+    pub tally: Tally,
+    /// What it counts for Prometheus.
+    pub metrics: WorkerMetrics,
+    /// Wall-clock time, for records.
+    pub clock: Arc<dyn Clock>,
+    /// What it shows of itself.
+    pub status: watch::Sender<BotStatus>,
+}
+
+/// How a bot is told to end.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    /// Take no more items; end as the drain mode says.
+    pub drain: CancellationToken,
+    /// Give back everything now.
+    pub release: CancellationToken,
+}
+
+/// One Chrome and the items it holds.
+pub struct Bot {
+    pub(crate) config: BotConfig,
+    pub(crate) parts: Parts,
+    pub(crate) rng: fastrand::Rng,
+    pub(crate) holds: BTreeMap<ItemId, Hold>,
+    /// Held items in line to be opened.
+    pub(crate) line: VecDeque<ItemId>,
+    /// Items whose places in the browser are to be freed.
+    pub(crate) leaving: VecDeque<ItemId>,
+    pub(crate) ends: JoinSet<Outcome>,
+    pub(crate) browser: Option<Box<dyn SiteBrowser>>,
+    pub(crate) health: BrowserHealth,
+    pub(crate) breaker: Breaker,
+    pub(crate) rebuilds: Strikes,
+    pub(crate) item_failures: Strikes,
+    pub(crate) state: BotState,
+    pub(crate) last_reason: Option<String>,
+}
+
+/// What the bot knows of its browser.
+#[derive(Debug, Clone)]
+pub(crate) struct BrowserHealth {
+    pub(crate) answered: Instant,
+    pub(crate) round_trip: Option<Duration>,
+    pub(crate) next_probe: Instant,
+    pub(crate) page_connected: bool,
+    /// Items opened since it was started.
+    pub(crate) opened: u32,
+    pub(crate) memory: Option<u64>,
+    pub(crate) memory_read: Instant,
+    /// No browser is started before this.
+    pub(crate) not_before: Instant,
+    pub(crate) abandoned: u64,
+    pub(crate) last_abandoned: Option<Instant>,
+}
+
+impl BrowserHealth {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            answered: now,
+            round_trip: None,
+            next_probe: now,
+            page_connected: true,
+            opened: 0,
+            memory: None,
+            memory_read: now,
+            not_before: now,
+            abandoned: 0,
+            last_abandoned: None,
+        }
+    }
+}
+
+impl Bot {
+    /// A bot that has not started yet.
+    #[must_use]
+    pub fn new(config: BotConfig, parts: Parts) -> Self {
+        let (abandonment, breaker) = (&config.abandonment, &config.breaker);
+        Self {
+            rng: fastrand::Rng::with_seed(config.seed),
+            holds: BTreeMap::new(),
+            line: VecDeque::new(),
+            leaving: VecDeque::new(),
+            ends: JoinSet::new(),
+            browser: None,
+            health: BrowserHealth::new(Instant::now()),
+            breaker: Breaker::after(count(breaker.failures))
+                .failures_within(breaker.within.get())
+                .cooldown(breaker.cooldown.get()),
+            rebuilds: Abandonment::after(count(abandonment.rebuilds))
+                .within(abandonment.rebuilds_within.get()),
+            item_failures: Abandonment::after(count(abandonment.item_failures)).in_a_row(),
+            state: BotState::Starting,
+            last_reason: None,
+            config,
+            parts,
+        }
+    }
+
+    /// Works until told to end or until there is no use in going on. Whatever it still holds is given back.
+    pub async fn run(mut self, signals: Signals) -> BotExit {
+        let exit = tokio::select! {
+            biased;
+            () = signals.release.cancelled() => BotExit::Released,
+            exit = self.work(&signals.drain) => exit,
+        };
+        self.end(exit).await;
+        exit
+    }
+
+    async fn work(&mut self, drain: &CancellationToken) -> BotExit {
+        let mut consumer = match self.consumer().await {
+            Ok(consumer) => consumer,
+            Err(error) => return self.queue_lost(&error),
+        };
+        let mut drain_by = None;
+        loop {
+            self.publish_status();
+            if drain.is_cancelled() {
+                let by = *drain_by.get_or_insert_with(|| Instant::now() + self.config.drain.deadline.get());
+                if self.drained(by) {
+                    return BotExit::Drained;
+                }
+            }
+            self.collect_ends();
+            let now = Instant::now();
+            let until = match self.next(now) {
+                Next::Build => {
+                    if let Err(exit) = self.build_browser().await {
+                        return exit;
+                    }
+                    continue;
+                }
+                Next::Step(NextStep::Idle(until)) | Next::Wait(until) => until,
+                Next::Step(step) => {
+                    if let Err(exit) = self.take_step(step).await {
+                        return exit;
+                    }
+                    continue;
+                }
+            };
+            if let Err(error) = self.idle(until, consumer.as_mut(), drain).await {
+                return self.queue_lost(&error);
+            }
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Next {
+        if self.browser.is_none() {
+            return if self.health.not_before <= now {
+                Next::Build
+            } else {
+                Next::Wait(self.health.not_before)
+            };
+        }
+        let open = self.holds.values().any(|hold| matches!(hold.stage, Stage::Open | Stage::Completing));
+        Next::Step(next_step(
+            &Situation {
+                probe_due: open.then_some(self.health.next_probe),
+                answered: self.health.answered,
+                quiet: self.config.abandonment.unresponsive.get() / 3,
+                waiting: self.line.len(),
+                leaving: self.leaving.len(),
+                may_open: self.health.page_connected && self.breaker.allows(now),
+                recycle: self.worn_out() && self.holds.is_empty(),
+            },
+            now,
+        ))
+    }
+
+    async fn take_step(&mut self, step: NextStep) -> Result<(), BotExit> {
+        match step {
+            NextStep::Probe => self.probe().await,
+            NextStep::Leave => self.leave_next().await,
+            NextStep::Open => self.open_next().await,
+            NextStep::RoundTrip => self.prove_alive().await,
+            NextStep::Recycle => {
+                self.recycle().await;
+                Ok(())
+            }
+            NextStep::Idle(_) => Ok(()),
+        }
+    }
+
+    /// Waits for a task, for an end that was carried out, or for the next step's time.
+    async fn idle(
+        &mut self,
+        until: Instant,
+        consumer: &mut dyn Consumer,
+        drain: &CancellationToken,
+    ) -> Result<(), QueueError> {
+        let wants_more = self.wants_more() && !drain.is_cancelled();
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => {}
+            () = drain.cancelled(), if !drain.is_cancelled() => {}
+            Some(end) = self.ends.join_next(), if !self.ends.is_empty() => self.ended(end),
+            claim = consumer.next(), if wants_more => self.claimed(claim?),
+        }
+        Ok(())
+    }
+
+    fn wants_more(&self) -> bool {
+        self.browser.is_some()
+            && self.holds.len() < self.config.holds
+            && self.line.len() < LINE
+            && self.health.page_connected
+            && self.breaker.allows(Instant::now())
+            && !self.worn_out()
+    }
+
+    fn claimed(&mut self, claim: Box<dyn Claim>) {
+        let id = claim.task().id.clone();
+        if self.holds.contains_key(&id) {
+            // A repeated publish of an item that this bot holds: dropping the claim gives the task back, and by
+            // the time it comes again the item is stored.
+            tracing::debug!(item = %id, "claimed twice; the second claim waits");
+            self.end_elsewhere(claim);
+            return;
+        }
+        let groups = (self.config.artifacts.groups)(&id);
+        let hold = Hold::new(claim, groups, Instant::now(), self.parts.clock.now());
+        self.holds.insert(id.clone(), hold);
+        self.line.push_back(id);
+    }
+
+    /// Whether the browser is to be replaced once it holds nothing.
+    pub(crate) fn worn_out(&self) -> bool {
+        let limits = &self.config.abandonment;
+        let mib = self.health.memory.unwrap_or(0) / (1024 * 1024);
+        self.health.opened >= count(limits.recycle_after_items)
+            || mib >= u64::from(count(limits.recycle_above_mib))
+    }
+
+    fn drained(&mut self, by: Instant) -> bool {
+        self.state = BotState::Draining;
+        let over = self.config.drain.mode == DrainMode::Release || Instant::now() >= by;
+        over || self.holds.is_empty()
+    }
+
+    fn consumer(&self) -> impl Future<Output = Result<Box<dyn Consumer>, QueueError>> + use<> {
+        let name = format!("{}-bot-{}", self.config.fleet, self.config.slot);
+        let options = ConsumerOptions { name, holds: self.config.holds, lanes: self.config.lanes.clone() };
+        let queue = self.parts.queue.clone();
+        async move { queue.consume(options).await }
+    }
+
+    fn queue_lost(&mut self, error: &QueueError) -> BotExit {
+        tracing::error!(slot = self.config.slot, %error, "the bot ends because its queue is lost");
+        self.last_reason = Some(error.to_string());
+        BotExit::QueueUnreachable
+    }
+
+    /// Gives back what is held and ends the browser.
+    async fn end(&mut self, exit: BotExit) {
+        let carried_out = async {
+            while let Some(end) = self.ends.join_next().await {
+                self.ended(end)
+            }
+        };
+        if scrapefleet_policy::within(ENDS_CARRIED_OUT, "carry out ends", carried_out).await.is_err() {
+            tracing::warn!(
+                slot = self.config.slot,
+                left = self.ends.len(),
+                "ends not carried out in time come back"
+            );
+        }
+        self.ends.shutdown().await;
+        for hold in std::mem::take(&mut self.holds).into_values() {
+            let Some(mut claim) = hold.claim else { continue };
+            self.parts.tally.add(|t| t.released += 1);
+            self.parts.metrics.items.with_label_values(&["released"]).inc();
+            if let Err(error) = claim.release().await {
+                tracing::warn!(item = %hold.item.id, %error, "not released; the task comes back when the bot is gone");
+            }
+        }
+        if let Some(browser) = self.browser.take() {
+            browser.close().await;
+        }
+        self.state = BotState::Ended;
+        let mut last = self.snapshot();
+        last.exit = Some(exit);
+        self.parts.status.send_replace(last);
+    }
+
+    pub(crate) fn publish_status(&self) {
+        let bot = self.config.slot.to_string();
+        let held = i64::try_from(self.holds.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.held.with_label_values(&[&bot]).set(held);
+        self.parts.status.send_replace(self.snapshot());
+    }
+
+    fn snapshot(&self) -> BotStatus {
+        let now = Instant::now();
+        let browser = BrowserStatus {
+            process_id: self.browser.as_ref().and_then(|browser| browser.process_id()),
+            answered_seconds_ago: self.browser.as_ref().map(|_| (now - self.health.answered).as_secs_f64()),
+            round_trip_ms: self
+                .health
+                .round_trip
+                .map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            abandoned: self.health.abandoned,
+            memory_mib: self.health.memory.map(|bytes| bytes / (1024 * 1024)),
+        };
+        BotStatus {
+            slot: self.config.slot,
+            state: self.state,
+            last_reason: self.last_reason.clone(),
+            holds: self.holds.values().map(|hold| hold_status(hold, now)).collect(),
+            capacity: self.config.holds,
+            browser,
+            exit: None,
+        }
+    }
+
+    /// When the next probe is due: sooner while an ended item is not complete.
+    pub(crate) fn schedule_probe(&mut self) {
+        let completing = self.holds.values().any(|hold| hold.stage == Stage::Completing);
+        let pause = if completing { COMPLETING_PROBE.min(self.config.probe) } else { self.config.probe };
+        self.health.next_probe = Instant::now() + pause;
+    }
+}
+
+enum Next {
+    Build,
+    Wait(Instant),
+    Step(NextStep),
+}
+
+fn hold_status(hold: &Hold, now: Instant) -> HoldStatus {
+    HoldStatus {
+        item: hold.item.id.clone(),
+        url: hold.item.url.clone(),
+        since: hold.since,
+        step: hold.stage,
+        attempt: hold.attempt,
+        still_seconds: (now - hold.moved).as_secs(),
+    }
+}
+
+/// A count from a manifest, whose schema lets no negative number pass.
+pub(crate) fn count(n: i32) -> u32 {
+    u32::try_from(n).unwrap_or(0)
+}

@@ -1,0 +1,104 @@
+//! One held item.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use scrapefleet_browser::{Item, Placement};
+use scrapefleet_queue::{Claim, Reason, Task};
+use tokio::time::Instant;
+
+/// Where a held item is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stage {
+    /// Waiting for its turn to be opened.
+    Waiting,
+    /// Open and watched.
+    Open,
+    /// Ended; its artifact is not complete yet.
+    Completing,
+    /// Its artifact, or the record that it is gone, is being stored and acknowledged.
+    Storing,
+}
+
+/// One held item: the claim on its task and what the bot knows of it.
+#[derive(Debug)]
+pub struct Hold {
+    /// What to open.
+    pub item: Item,
+    /// The claim; away while the artifact is being stored.
+    pub claim: Option<Box<dyn Claim>>,
+    /// Where it is on its way.
+    pub stage: Stage,
+    /// How it is opened.
+    pub placement: Placement,
+    /// When the task was claimed, for deadlines.
+    pub claimed: Instant,
+    /// The same on the wall clock, for people.
+    pub since: Timestamp,
+    /// When it was first open, if it was.
+    pub opened: Option<Instant>,
+    /// When the item was first seen to have ended.
+    pub ended: Option<Instant>,
+    /// How often it had to be opened again because it was lost from its page.
+    pub reopened: u32,
+    /// Whether the one re-opening that the soft hold timeout asks for was done.
+    pub refreshed: bool,
+    /// Changes whenever the item moves.
+    pub progress: String,
+    /// When it last moved.
+    pub moved: Instant,
+    /// Named groups of the recipe's id pattern.
+    pub groups: BTreeMap<String, String>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// An artifact that was taken but cannot be stored as it is.
+    pub taken: Option<Bytes>,
+}
+
+impl Hold {
+    /// A hold on a claimed task, not yet open.
+    #[must_use]
+    pub fn new(
+        claim: Box<dyn Claim>,
+        groups: BTreeMap<String, String>,
+        now: Instant,
+        since: Timestamp,
+    ) -> Self {
+        let task = claim.task();
+        let item = Item { id: task.id.clone(), url: task.url.clone() };
+        let (placement, attempt) = (placement(task), task.attempt);
+        Self {
+            item,
+            claim: Some(claim),
+            stage: Stage::Waiting,
+            placement,
+            claimed: now,
+            since,
+            opened: None,
+            ended: None,
+            reopened: 0,
+            refreshed: false,
+            progress: String::new(),
+            moved: now,
+            groups,
+            attempt,
+            taken: None,
+        }
+    }
+
+    /// Puts it back in line to be opened.
+    pub fn wait_again(&mut self) {
+        self.stage = Stage::Waiting;
+        self.reopened += 1;
+    }
+}
+
+/// An item that crashed a page before is opened alone, so that nothing else is lost with it.
+fn placement(task: &Task) -> Placement {
+    match &task.last_failure {
+        Some(failure) if failure.reason == Reason::PageCrashed => Placement::Alone,
+        _ => Placement::Ordinary,
+    }
+}

@@ -1,0 +1,174 @@
+//! Ends of holds, carried out beside the bot's loop: a slow store or queue never keeps a browser from being watched.
+//!
+//! Everything that finishes a claim goes through here, in the one order that loses and doubles nothing: what is
+//! to be kept is durable in the store before the queue is told that the task is finished.
+
+use std::{fmt::Display, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use scrapefleet_api::ItemId;
+use scrapefleet_policy::{Backoff, Policy, Retry, Timeout};
+use scrapefleet_queue::{Claim, Failure, QueueError};
+use scrapefleet_store::{ArtifactStore, Key, Metadata, Put};
+
+/// How long one put may take. A put of the largest artifact to a slow store takes seconds; past this the
+/// connection is taken for dead.
+const PUT: Timeout = Timeout::hard(Duration::from_secs(30));
+
+/// How long one call of the queue may take.
+const FINISH: Timeout = Timeout::hard(Duration::from_secs(15));
+
+/// How long an end is tried for in all. Past this the claim is dropped, so the task comes back and the end is
+/// tried again later; a put that succeeded is found then and not repeated.
+const GIVE_UP: Duration = Duration::from_secs(15 * 60);
+
+/// Told of every put or finish that has to be repeated.
+pub(crate) type Repeated = dyn Fn(&str) + Send + Sync;
+
+/// An object to store.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    /// Where.
+    pub key: Key,
+    /// What.
+    pub bytes: Bytes,
+    /// What is known of it.
+    pub metadata: Metadata,
+}
+
+/// How a hold ends.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    /// Its artifact is stored, then its task acknowledged.
+    Stored(Object),
+    /// The record that it is gone is stored, then its task acknowledged.
+    Gone(Object),
+    /// Its artifact was there before it was opened: its task is acknowledged.
+    Known,
+    /// It is tried again after a delay.
+    Retried {
+        /// The delay.
+        delay: Duration,
+        /// What failed.
+        failure: Failure,
+    },
+    /// It becomes a dead letter, with what was seen.
+    Dead {
+        /// What failed.
+        failure: Failure,
+        /// What was seen, stored first; what cannot be stored is left out.
+        evidence: Vec<Object>,
+    },
+    /// It is given back, its attempt count unchanged.
+    Released,
+}
+
+/// What became of an end.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The item.
+    pub item: ItemId,
+    /// How the hold was to end.
+    pub ending: Ending,
+    /// Whether the put found the artifact there already.
+    pub put: Option<Put>,
+    /// Why it could not be carried out; the task comes back.
+    pub error: Option<EndError>,
+}
+
+/// Why an end could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EndError {
+    /// The store did not take it.
+    #[error("{0}")]
+    Store(String),
+    /// The queue did not take it.
+    #[error("{0}")]
+    Queue(String),
+}
+
+/// Carries out the end of a hold.
+pub(crate) async fn carry_out(
+    mut claim: Box<dyn Claim>,
+    mut ending: Ending,
+    store: Arc<dyn ArtifactStore>,
+    repeated: Box<Repeated>,
+) -> Outcome {
+    let item = claim.task().id.clone();
+    let mut put = None;
+    let kept = match &mut ending {
+        Ending::Stored(object) | Ending::Gone(object) => {
+            keep(store.as_ref(), object, repeated.as_ref()).await.map(|found| put = Some(found))
+        }
+        Ending::Dead { failure, evidence } => {
+            failure.evidence = keep_evidence(store.as_ref(), evidence).await;
+            Ok(())
+        }
+        Ending::Known | Ending::Retried { .. } | Ending::Released => Ok(()),
+    };
+    let error = match kept {
+        Ok(()) => finish(claim.as_mut(), &ending, repeated.as_ref()).await.err(),
+        Err(error) => Some(error),
+    };
+    Outcome { item, ending, put, error }
+}
+
+/// Stores an object, however long the store is away, within the bound.
+async fn keep(store: &dyn ArtifactStore, object: &Object, repeated: &Repeated) -> Result<Put, EndError> {
+    patiently("put", PUT)
+        .run(|attempt| async move {
+            let put = store.put_new(&object.key, object.bytes.clone(), &object.metadata).await;
+            put.inspect_err(|error| note("put", &object.key, attempt, error, repeated))
+        })
+        .await
+        .map_err(|failed| EndError::Store(failed.to_string()))
+}
+
+/// Stores what was seen at a failure, once each: a dead letter without a picture is better than none.
+async fn keep_evidence(store: &dyn ArtifactStore, evidence: &[Object]) -> Vec<String> {
+    let mut kept = Vec::new();
+    for Object { key, bytes, metadata } in evidence {
+        let put = PUT.run("put evidence", store.put_new(key, bytes.clone(), metadata)).await;
+        match put {
+            Ok(Ok(_)) => kept.push(key.to_string()),
+            Ok(Err(error)) => tracing::warn!(%key, %error, "evidence of a dead letter could not be stored"),
+            Err(expired) => tracing::warn!(%key, %expired, "evidence of a dead letter could not be stored"),
+        }
+    }
+    kept
+}
+
+async fn finish(claim: &mut dyn Claim, ending: &Ending, repeated: &Repeated) -> Result<(), EndError> {
+    patiently("finish", FINISH)
+        .when(|error: &QueueError| {
+            !matches!(error, QueueError::Closed | QueueError::NotFound(_) | QueueError::Refused(_))
+        })
+        .run_on(&mut (claim, ending, repeated), |(claim, ending, repeated), attempt| {
+            Box::pin(async move {
+                let finished = match ending {
+                    Ending::Stored(_) | Ending::Gone(_) | Ending::Known => claim.ack().await,
+                    Ending::Retried { delay, failure } => claim.retry(*delay, failure.clone()).await,
+                    Ending::Dead { failure, .. } => claim.dead(failure.clone()).await,
+                    Ending::Released => claim.release().await,
+                };
+                finished.inspect_err(|error| note("finish", &claim.task().id, attempt, error, *repeated))
+            })
+        })
+        .await
+        .map_err(|failed| EndError::Queue(failed.to_string()))
+}
+
+/// Tried until it works or the bound is reached, at most every 10 s.
+fn patiently<E>(name: &'static str, each: Timeout) -> Policy<E> {
+    let backoff = Backoff::from(Duration::from_millis(200)).to(Duration::from_secs(10));
+    Policy::named(name).within(each).overall(GIVE_UP).retry(Retry::times(u32::MAX).backoff(backoff))
+}
+
+fn note(what: &str, about: &dyn Display, attempt: u32, error: &dyn Display, repeated: &Repeated) {
+    repeated(what);
+    if attempt == 1 {
+        tracing::warn!(%about, %error, "{what} failed and is repeated until it works");
+    } else {
+        tracing::debug!(%about, %error, attempt, "{what} failed again");
+    }
+}
