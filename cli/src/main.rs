@@ -1,3 +1,47 @@
 //! The scrapefleet command.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use scrapefleet_cli::{
+    CliError,
+    args::{Cli, Command, LogFormat},
+    check, dead,
+    run::{self, Display},
+    verify,
+};
+use scrapefleet_telemetry::logging;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::BrowserGuard { args } = cli.command {
+        return scrapefleet_browser::guard::main(args);
+    }
+    match execute(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(error.downcast_ref().map_or(1, CliError::exit_code))
+        }
+    }
+}
+
+#[tokio::main]
+async fn execute(cli: Cli) -> anyhow::Result<()> {
+    let format = match cli.log_format {
+        LogFormat::Text => logging::Format::Text,
+        LogFormat::Json => logging::Format::Json,
+    };
+    match cli.command {
+        Command::Run(args) => {
+            let display = Display::new(args.progress);
+            logging::init_to(display.log_writer(), format, "info")?;
+            run::run(&args, display).await?;
+        }
+        Command::Verify(args) => verify::verify(&args).await?,
+        Command::Dead(args) => dead::dead(args.command).await?,
+        Command::Check(args) => check::check(&args)?,
+        Command::BrowserGuard { .. } => unreachable!("handled before the runtime starts"),
+    }
+    Ok(())
+}

@@ -1,13 +1,31 @@
 //! The watcher: keeps a list open and queues every item it has not seen.
 //!
-//! [`overlap`] compares what the list shows with what was seen before, [`pace`] says how soon to look again,
-//! [`repair`] what to do when the list does not answer; these are pure. [`Watcher`] looks, publishes and repairs.
+//! A [`Watcher`] has two halves that never wait for each other. One looks at the list: [`overlap`] compares what it
+//! shows with what it showed before, [`pace`] says how soon to look again, [`repair`] what to do when it does not answer.
+//! The other talks to the queue: what was seen waits in the [`outbox`] until the queue has confirmed it, however long
+//! that takes. All of these are pure.
+//!
+//! **How long it is blind at most.** That the list does not answer is found out within the deadline of the step that
+//! looks at it; loading it anew takes no longer than the deadline of a step, starting another browser no longer than
+//! that of a start. Nothing is lost by being blind for less time than the list takes to push an item out; when it took
+//! longer, and the list is full, the first window afterwards is counted as a possible gap.
+//!
+//! **Standby.** Any number of watchers run; the one that holds the queue's lock is the active one, and only it
+//! queues. The others look at the list too, less often, and keep what they see. One of them gets the lock within half a
+//! second of its being free, and queues at once what it has seen within the last minute.
 
+mod desk;
+#[cfg(test)]
+mod fixture;
+mod looking;
 pub mod metrics;
+pub mod outbox;
 pub mod overlap;
 pub mod pace;
+mod queueing;
 pub mod recent;
 pub mod repair;
+pub mod sightings;
 pub mod status;
 mod watcher;
 

@@ -25,7 +25,11 @@ pub enum Overlap {
 
 /// How `window` fits the one `before` it, when the list shows at most `limit` items.
 #[must_use]
-pub fn overlap(before: Option<&BTreeSet<ItemId>>, window: &BTreeSet<ItemId>, limit: Option<usize>) -> Overlap {
+pub fn overlap(
+    before: Option<&BTreeSet<ItemId>>,
+    window: &BTreeSet<ItemId>,
+    limit: Option<usize>,
+) -> Overlap {
     let Some(before) = before else { return Overlap::First };
     let full = limit.is_some_and(|limit| window.len() >= limit);
     if !full {

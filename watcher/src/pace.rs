@@ -43,7 +43,8 @@ impl Pace {
     /// The pace of a manifest.
     #[must_use]
     pub fn new(spec: &WatcherSpec) -> Self {
-        let (ordinary, shortest, longest) = (spec.refresh.get(), spec.refresh_min.get(), spec.refresh_max.get());
+        let (ordinary, shortest, longest) =
+            (spec.refresh.get(), spec.refresh_min.get(), spec.refresh_max.get());
         Self { ordinary, shortest, longest, pause: ordinary, floor: shortest, content: 0 }
     }
 

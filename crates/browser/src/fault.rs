@@ -48,6 +48,8 @@ pub enum Fault {
     Unusable,
     /// robots.txt forbids it.
     Forbidden,
+    /// The fleet's own politeness leaves no room for another page load for a long time.
+    OverBudget,
 }
 
 /// What must be thrown away because of a fault.
@@ -132,15 +134,16 @@ impl StepError {
     #[must_use]
     pub fn layer(&self) -> Layer {
         match self.fault {
-            Fault::SiteUnreachable | Fault::SiteRefuses => Layer::Site,
+            Fault::SiteUnreachable | Fault::SiteRefuses | Fault::OverBudget => Layer::Site,
             Fault::Timeout | Fault::PageCrashed | Fault::TabClosed if self.alone => Layer::Item,
             Fault::Timeout
             | Fault::PageCrashed
             | Fault::TabClosed
             | Fault::BrowserGone
             | Fault::CannotStart => Layer::Browser,
-            Fault::Forbidden => Layer::Item,
-            Fault::NotFound | Fault::Script | Fault::Unusable => self.step.layer_of_surprise(),
+            Fault::NotFound | Fault::Script | Fault::Unusable | Fault::Forbidden => {
+                self.step.layer_of_surprise()
+            }
         }
     }
 }
@@ -214,6 +217,8 @@ mod tests {
             (S::Refresh, F::NotFound, false, L::Site),
             (S::Refresh, F::Script, false, L::Site),
             (S::Open, F::Forbidden, false, L::Item),
+            (S::Load, F::Forbidden, false, L::Site),
+            (S::Open, F::OverBudget, false, L::Site),
         ] {
             let mut error = StepError::new(step, fault, "");
             error.alone = alone;

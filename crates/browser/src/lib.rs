@@ -10,10 +10,21 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
 
+mod chrome;
+mod classify;
+mod driver;
+mod driver_client;
+mod endpoint;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod fault;
+pub mod guard;
+pub mod process_tree;
+pub mod recipe;
+mod session;
 
+pub use chrome::{NoProgram, find_chrome, find_driver};
+pub use endpoint::{Endpoint, GuardProgram, LocalChrome};
 pub use fault::{Fault, Layer, Step, StepError};
 
 /// An item to open.
@@ -115,6 +126,13 @@ pub trait BrowserFactory: Send + Sync + std::fmt::Debug {
 pub trait SiteBrowser: Send {
     /// Opens an item; returns when it is open, ended or gone (the next probe says which).
     async fn open(&mut self, item: &Item, placement: Placement) -> Result<(), StepError>;
+
+    /// About how long politeness lets the next [`SiteBrowser::open`] wait before it begins. Who has other things to
+    /// do meanwhile opens later.
+    fn wait_before_open(&self, placement: Placement) -> Duration {
+        let _ = placement;
+        Duration::ZERO
+    }
 
     /// Looks at all open items in one script call (one more for each tab).
     async fn probe(&mut self) -> Result<Probe, StepError>;

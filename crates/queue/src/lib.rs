@@ -10,6 +10,8 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use scrapefleet_api::{ItemId, LaneName};
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod embedded;
 mod lanes;
 mod locks;

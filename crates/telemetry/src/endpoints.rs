@@ -13,7 +13,7 @@ use axum::{
 use scrapefleet_policy::Timeout;
 use serde_json::{Map, Value, json};
 
-use crate::{Health, Metrics, MetricsError, Report, Status, health::HealthCollector};
+use crate::{Health, Metrics, MetricsError, Report, Status, health::HealthCollector, logging::LOST};
 
 /// How long answering may take before it is called slow, and before it is given up. Kubernetes's probes wait one second
 /// unless told otherwise, Prometheus ten.
@@ -34,9 +34,10 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// The routes. Adds the health to the metrics, so it is done once.
+    /// The routes. Adds the health and the lost log records to the metrics, so it is done once.
     pub(crate) fn into_router(self) -> Result<Router, MetricsError> {
         self.metrics.collect("health", HealthCollector::new(self.health.clone())?)?;
+        self.metrics.collect("log_records_lost_total", LOST.clone())?;
         let router = Router::new()
             .route("/metrics", get(show_metrics))
             .route("/livez", get(async |State(it): State<Self>| probe(&it.health.live())))

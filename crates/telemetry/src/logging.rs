@@ -16,6 +16,7 @@ use tracing_subscriber::{
 mod lines;
 
 pub use lines::LONGEST;
+pub(crate) use lines::LOST;
 use lines::Lines;
 
 /// The environment variable whose filter, when set, is used instead of the program's.
@@ -81,7 +82,8 @@ fn choose_filter(from_environment: Option<String>, from_program: &str) -> Result
 }
 
 /// What is logged where. Errors of the writer are not reported by the subscriber, because it would do so on stderr, the
-/// very place that most likely failed; they are counted, see [`lost`].
+/// very place that most likely failed; they are counted, as
+/// `log_records_lost_total`.
 fn build_subscriber<W>(writer: W, format: Format, filter: EnvFilter) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -93,12 +95,6 @@ where
         Format::Text => Box::new(registry.with(lines)),
         Format::Json => Box::new(registry.with(lines.json().flatten_event(true))),
     }
-}
-
-/// How many records could not be written since the process started.
-#[must_use]
-pub fn lost() -> u64 {
-    lines::LOST.load(std::sync::atomic::Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ async fn metrics_parse_and_show_the_health() {
     assert_eq!(value("scrapefleet_hold_seconds_count"), Some(1.0));
     assert_eq!(value(r#"scrapefleet_hold_seconds_bucket{le="+Inf"}"#), Some(1.0));
     assert_eq!(value(r#"scrapefleet_build_info{program="test",version="0.0.0"}"#), Some(1.0));
+    assert_eq!(value("scrapefleet_log_records_lost_total"), Some(0.0));
     assert_eq!(value(r#"scrapefleet_health{part="queue",signal="ready"}"#), Some(0.0));
     assert_eq!(value(r#"scrapefleet_health{part="bot-1",signal="progress"}"#), Some(1.0));
     assert!(value(r#"scrapefleet_progress_age_seconds{part="bot-1"}"#).unwrap() < 60.0);
@@ -153,6 +154,27 @@ async fn status_may_wait_and_may_be_no_object() {
     })))
     .await;
     assert_eq!(get_json(&server, "/status").await["status"], "quiet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_never_comes_is_given_up() {
+    let server = start(endpoints(Status::of_async(std::future::pending))).await;
+    let answer = exchange(&server, b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(answer.ends_with("answering a request did not finish within 10s\n"), "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_never_reads_is_let_go() {
+    let much = "x".repeat(16 * 1024 * 1024); // more than the system buffers
+    let server = start(endpoints(Status::of(move || json!({ "much": much })))).await;
+    let mut lazy = TcpStream::connect(server.address()).await.unwrap();
+    lazy.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    lazy.readable().await.unwrap();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let mut answer = Vec::new();
+    let ended = within(PATIENCE, "the end", lazy.read_to_end(&mut answer)).await.unwrap();
+    assert!(ended.is_err() || answer.len() < 16 * 1024 * 1024, "{} bytes", answer.len());
 }
 
 #[tokio::test]

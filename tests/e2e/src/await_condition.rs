@@ -31,12 +31,10 @@ pub(crate) async fn until<T>(
         }
     })
     .await;
-    match answer {
-        Ok(answer) => Ok(answer),
-        Err(_) => {
-            let failed = last.map(|error| format!("\nthe last look failed: {error:#}")).unwrap_or_default();
-            let explained = evidence::summary(space).await;
-            Err(anyhow!("awaited for {} s, in vain: {what}{failed}\n{explained}", limit.as_secs()))
-        }
+    if let Ok(answer) = answer {
+        return Ok(answer);
     }
+    let failed = last.map(|error| format!("\nthe last look failed: {error:#}")).unwrap_or_default();
+    let explained = evidence::summary(space).await;
+    Err(anyhow!("awaited for {} s, in vain: {what}{failed}\n{explained}", limit.as_secs()))
 }

@@ -1,5 +1,6 @@
 //! What explains a failure: objects, events and logs, as text for an error and as files in a folder.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use scrapefleet_policy::within;
 use crate::space::Space;
 
 /// How long collecting may take; a cluster that is down must not hold a failing test up.
-const COLLECTED_WITHIN: Duration = Duration::from_secs(60);
+const COLLECTED_WITHIN: Duration = Duration::from_mins(1);
 /// How long the short text for an error may take to make.
 const SUMMED_UP_WITHIN: Duration = Duration::from_secs(10);
 /// How many of the newest events an error shows.
@@ -35,9 +36,9 @@ async fn sum_up(space: &Space) -> Result<String> {
     let pods = space.api::<Pod>().list(&ListParams::default()).await?;
     for pod in &pods {
         let name = pod.metadata.name.as_deref().unwrap_or_default();
-        text.push_str(&format!("pod {name}: {}\n", serde_json::to_string(&pod.status)?));
+        let _ = writeln!(text, "pod {name}: {}", serde_json::to_string(&pod.status)?);
         for (container, log) in logs(space, pod, Some(SHOWN_LINES)).await {
-            text.push_str(&format!("log of {name}/{container}:\n{log}\n"));
+            let _ = writeln!(text, "log of {name}/{container}:\n{log}");
         }
     }
     let events = events(space).await?;
@@ -53,7 +54,8 @@ pub(crate) async fn collect(space: &Space, name: &str) -> Result<PathBuf> {
     let base = std::env::var_os("CARGO_TARGET_TMPDIR").map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = base.join("e2e-failures").join(format!("{name}-{}", space.namespace));
     tokio::fs::create_dir_all(&folder).await.with_context(|| format!("make {}", folder.display()))?;
-    within(COLLECTED_WITHIN, "collect what explains a failure", write_all(space, &folder)).await??;
+    within(COLLECTED_WITHIN, "collect what explains a failure", Box::pin(write_all(space, &folder)))
+        .await??;
     Ok(folder)
 }
 

@@ -134,7 +134,7 @@ impl Space {
 mod tests {
     use super::*;
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         serde_json::from_value(json!({ "metadata": { "name": "p" }, "status": status })).unwrap()
     }
 
@@ -144,17 +144,17 @@ mod tests {
             json!([{ "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": { "terminated": { "exitCode": 3 } } }])
         };
-        assert_eq!(terminated(&pod(json!({ "containerStatuses": ended("a") })), "a").unwrap().exit_code, 3);
+        assert_eq!(terminated(&pod(&json!({ "containerStatuses": ended("a") })), "a").unwrap().exit_code, 3);
         assert_eq!(
-            terminated(&pod(json!({ "initContainerStatuses": ended("b") })), "b").unwrap().exit_code,
+            terminated(&pod(&json!({ "initContainerStatuses": ended("b") })), "b").unwrap().exit_code,
             3
         );
-        assert!(terminated(&pod(json!({ "containerStatuses": ended("a") })), "b").is_none());
+        assert!(terminated(&pod(&json!({ "containerStatuses": ended("a") })), "b").is_none());
     }
 
     #[test]
     fn a_condition_holds_only_when_it_is_true() {
-        let with = |status: &str| pod(json!({ "conditions": [{ "type": "Ready", "status": status }] }));
+        let with = |status: &str| pod(&json!({ "conditions": [{ "type": "Ready", "status": status }] }));
         assert!(holds(&with("True"), "Ready"));
         assert!(!holds(&with("False"), "Ready") && !holds(&with("True"), "PodScheduled"));
     }

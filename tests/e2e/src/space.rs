@@ -56,7 +56,7 @@ where
     };
     let outcome = match outcome {
         Ok(()) => Ok(()),
-        Err(error) => Err(match evidence::collect(&space, name).await {
+        Err(error) => Err(match Box::pin(evidence::collect(&space, name)).await {
             Ok(folder) => {
                 error.context(format!("{name} failed; what explains it is in {}", folder.display()))
             }

@@ -14,7 +14,7 @@ const NAME: &str = "lifecycle-test";
 /// How soon a cluster without platform is up once its programs are built.
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How long a killed start is given to get somewhere before it is killed.
-const GETS_SOMEWHERE_WITHIN: Duration = Duration::from_secs(60);
+const GETS_SOMEWHERE_WITHIN: Duration = Duration::from_mins(1);
 
 /// A run of `cargo xtask cluster --name … …`, on the executable that cargo built, so that a kill hits it and not cargo.
 fn cluster(arguments: &[&str]) -> Result<Command> {
@@ -27,7 +27,7 @@ fn cluster(arguments: &[&str]) -> Result<Command> {
     let objects = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let program = objects
         .filter_map(|object| object["executable"].as_str().map(PathBuf::from))
-        .last()
+        .next_back()
         .context("no executable")?;
     let mut command = Command::new(program);
     command.args(["cluster", "--name", NAME]).args(arguments).stdin(Stdio::null());

@@ -7,7 +7,7 @@ use scrapefleet_e2e::{Nodes, in_namespace};
 use tokio::sync::Mutex;
 
 /// How long the cluster may take to see that a node is silent: the grace period of 16 s and what it takes to notice.
-const SEEN_WITHIN: Duration = Duration::from_secs(60);
+const SEEN_WITHIN: Duration = Duration::from_mins(1);
 /// How long a node may take to be ready again.
 const BACK_WITHIN: Duration = Duration::from_secs(90);
 

@@ -22,11 +22,11 @@ use tokio::sync::Mutex;
 use tokio_tungstenite::tungstenite::Message;
 
 /// How long a service may take until it serves, from the death of its pod on.
-const SERVES_WITHIN: Duration = Duration::from_secs(120);
+const SERVES_WITHIN: Duration = Duration::from_mins(2);
 /// How long one call to a service may take.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 /// How long the site may take until so many battles go on: players start one after the other.
-const BATTLES_WITHIN: Duration = Duration::from_secs(240);
+const BATTLES_WITHIN: Duration = Duration::from_mins(4);
 /// How many battles go on at the same time.
 const BATTLES: usize = 50;
 /// The namespace of the services.

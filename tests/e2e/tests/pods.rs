@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// How soon a pod with Chrome is ready on a node that has run one before.
 const CHROME_READY_WITHIN: Duration = Duration::from_secs(10);
 /// How long anything may take that is not what a test measures.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// How long a sidecar may outlive the main container, in seconds.
 const OUTLIVES: i64 = 2;
 /// The exit code of the main container, which is read back.

@@ -53,7 +53,12 @@ pub fn of_kind(root: u32, kind: Kind) -> Result<Vec<u32>> {
         let command = &found.command;
         let (chrome, typed) = (command.contains("--user-data-dir="), command.contains("--type="));
         match kind {
-            Kind::Driver => command.contains("chromedriver") && command.contains("--port=") && !chrome && !command.contains("browser-guard"),
+            Kind::Driver => {
+                command.contains("chromedriver")
+                    && command.contains("--port=")
+                    && !chrome
+                    && !command.contains("browser-guard")
+            }
             Kind::Chrome => chrome && !typed && !command.contains("browser-guard"),
             Kind::Renderer => command.contains("--type=renderer"),
         }

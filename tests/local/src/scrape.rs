@@ -89,7 +89,8 @@ impl Scrape {
 
     /// Waits until the queue has nothing left to do: every discovered item is stored, gone or dead.
     pub async fn until_idle(&self, limit: Duration) -> Result<Value> {
-        let nothing = |status: &Value| ["ready", "held", "delayed"].iter().all(|place| status["depth"][place] == 0);
+        let nothing =
+            |status: &Value| ["ready", "held", "delayed"].iter().all(|place| status["depth"][place] == 0);
         self.until("idle", limit, nothing).await
     }
 

@@ -44,7 +44,12 @@ fn check_one(battle: &GroundTruth, artifact: &Artifact) -> Result<()> {
     let log = std::str::from_utf8(&artifact.bytes).context("not UTF-8")?;
     compare(log, &battle.text())?;
     let fact = |name: &str| artifact.metadata.facts.get(name).cloned();
-    ensure!(fact("turns") == Some(battle.turns.to_string()), "turns: {:?}, logged {}", fact("turns"), battle.turns);
+    ensure!(
+        fact("turns") == Some(battle.turns.to_string()),
+        "turns: {:?}, logged {}",
+        fact("turns"),
+        battle.turns
+    );
     ensure!(fact("winner") == battle.winner, "winner: {:?}, logged {:?}", fact("winner"), battle.winner);
     Ok(())
 }

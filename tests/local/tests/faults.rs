@@ -22,8 +22,12 @@ struct Scene {
 
 impl Scene {
     async fn set(client: Client) -> Result<Self> {
-        let site =
-            ShowdownSite::builder().players(6).choice_every(Duration::from_millis(900)).client(client).start().await?;
+        let site = ShowdownSite::builder()
+            .players(6)
+            .choice_every(Duration::from_millis(900))
+            .client(client)
+            .start()
+            .await?;
         let fleet = Fleet::showdown(&site.url(), "")?;
         let run = Scrape::start(&fleet).await?;
         let scene = Self { site, fleet, run };
@@ -75,7 +79,9 @@ impl Scene {
 
 fn open(status: &Value) -> usize {
     let bots = status["bots"].as_array().into_iter().flatten();
-    bots.flat_map(|bot| bot["holds"].as_array().into_iter().flatten()).filter(|hold| hold["step"] == "open").count()
+    bots.flat_map(|bot| bot["holds"].as_array().into_iter().flatten())
+        .filter(|hold| hold["step"] == "open")
+        .count()
 }
 
 fn abandoned(status: &Value) -> u64 {
@@ -87,12 +93,20 @@ async fn a_browser_that_is_killed_or_stopped_is_replaced() -> Result<()> {
     let scene = Scene::set(Client::Old).await?;
     scene
         .recovers_from("chrome killed", async |scene| {
-            scene.bot_processes(Kind::Chrome).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::KILL))
+            scene
+                .bot_processes(Kind::Chrome)
+                .await?
+                .into_iter()
+                .try_for_each(|id| processes::signal(id, Signal::KILL))
         })
         .await?;
     scene
         .recovers_from("chrome stopped", async |scene| {
-            scene.bot_processes(Kind::Chrome).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::STOP))
+            scene
+                .bot_processes(Kind::Chrome)
+                .await?
+                .into_iter()
+                .try_for_each(|id| processes::signal(id, Signal::STOP))
         })
         .await?;
     scene
@@ -103,7 +117,11 @@ async fn a_browser_that_is_killed_or_stopped_is_replaced() -> Result<()> {
         .await?;
     scene
         .recovers_from("chromedriver killed", async |scene| {
-            scene.bot_processes(Kind::Driver).await?.into_iter().try_for_each(|id| processes::signal(id, Signal::KILL))
+            scene
+                .bot_processes(Kind::Driver)
+                .await?
+                .into_iter()
+                .try_for_each(|id| processes::signal(id, Signal::KILL))
         })
         .await?;
     scene.ends_well(3).await
@@ -115,12 +133,18 @@ async fn a_restarted_server_and_cut_connections_lose_nothing_that_the_server_kep
         let scene = Scene::set(client).await?;
         let begun = Instant::now();
         scene.site.cut_connections().await?;
-        scene.run.until("disconnected", Duration::from_secs(30), |s| s["bots"][0]["lastReason"].is_string()).await?;
+        scene
+            .run
+            .until("disconnected", Duration::from_secs(30), |s| s["bots"][0]["lastReason"].is_string())
+            .await?;
         scene.holding().await?;
         println!("{client:?}: connections cut, holding again after {:.1?}", begun.elapsed());
         scene.site.restart_server().await?;
         // Battles that were going on died with the server: the site no longer has them.
-        scene.run.until("gone recorded", Duration::from_secs(120), |s| s["totals"]["gone"].as_u64() > Some(0)).await?;
+        scene
+            .run
+            .until("gone recorded", Duration::from_secs(120), |s| s["totals"]["gone"].as_u64() > Some(0))
+            .await?;
         scene.holding().await?;
         println!("{client:?}: server restarted, holding again after {:.1?}", begun.elapsed());
         scene.ends_well(1).await?;

@@ -18,7 +18,8 @@ async fn every_battle_is_stored_once(client: Client) -> Result<()> {
         .await?;
     let fleet = Fleet::showdown(&site.url(), "")?;
     let run = Scrape::start(&fleet).await?;
-    run.until("storing", Duration::from_secs(180), |s| s["totals"]["stored"].as_u64() >= Some(BATTLES)).await?;
+    run.until("storing", Duration::from_secs(180), |s| s["totals"]["stored"].as_u64() >= Some(BATTLES))
+        .await?;
     site.stop_players().await?;
     run.until_idle(Duration::from_secs(60)).await?;
     ensure!(run.interrupt().await?.success());

@@ -158,6 +158,12 @@ impl Rig {
         self.queue.depth().await.unwrap()
     }
 
+    /// Tasks that have not ended.
+    pub(crate) async fn unfinished(&self) -> u64 {
+        let depth = self.depth().await;
+        depth.ready + depth.held + depth.delayed
+    }
+
     pub(crate) fn totals(&self) -> Totals {
         self.tally.totals()
     }

@@ -18,6 +18,9 @@ use crate::QueueError;
 /// of the file, this only a small file beside it.
 const PROBE_BYTES: usize = 1024 * 1024;
 
+/// From which size on a file that is more than half empty is compacted when it is opened, in bytes.
+const WORTH_COMPACTING: u64 = 16 * 1024 * 1024;
+
 /// The file of a queue.
 #[derive(Debug)]
 pub(super) struct File {
@@ -216,7 +219,22 @@ fn open_checked(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
         return Err(Error::Corrupted("some pages do not match their checksums".to_owned()));
     }
     prepare(&database)?;
+    compact(&mut database, std::fs::metadata(path)?.len())?;
     Ok(database)
+}
+
+/// Gives back the room of tasks that are long finished, where that is worth the copying.
+fn compact(database: &mut Database, size: u64) -> Result<(), Error> {
+    if size < WORTH_COMPACTING {
+        return Ok(());
+    }
+    let txn = database.begin_write()?;
+    let stats = txn.stats()?;
+    txn.abort()?;
+    if stats.allocated_pages() * (stats.page_size() as u64) < size / 2 {
+        while database.compact()? {}
+    }
+    Ok(())
 }
 
 /// Makes the file under another name first, so that whoever finds it finds it whole: a queue that was cut to nothing

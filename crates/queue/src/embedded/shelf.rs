@@ -307,3 +307,6 @@ impl Shelf {
         self.last_number
     }
 }
+
+#[cfg(test)]
+mod tests;

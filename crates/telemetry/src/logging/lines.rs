@@ -3,9 +3,10 @@
 use std::{
     borrow::Cow,
     io::{self, Write},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::LazyLock,
 };
 
+use prometheus::IntCounter;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -16,8 +17,11 @@ use crate::escape;
 /// line-based log collectors cut lines at 16 KiB (containerd) or more.
 pub const LONGEST: usize = 8 * 1024;
 
-/// Records that could not be written.
-pub(super) static LOST: AtomicU64 = AtomicU64::new(0);
+/// Records that could not be written since the process started.
+#[expect(clippy::expect_used, reason = "cannot fail: the name is a good one")]
+pub(crate) static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
+    IntCounter::new("log_records_lost_total", "Log records that could not be written.").expect("a good name")
+});
 
 /// A writer of which each `write` is one record, as the formatting layer promises: it hands over whole records.
 #[derive(Debug)]
@@ -44,7 +48,7 @@ impl<W: Write> Write for Lines<W> {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         let written = self.writer.write_all(as_line(record, self.format).as_bytes());
         if written.is_err() {
-            LOST.fetch_add(1, Ordering::Relaxed);
+            LOST.inc();
         }
         written.map(|()| record.len())
     }

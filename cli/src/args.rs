@@ -1,0 +1,157 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Scrapes what sites list for a short while, with real browsers, losing nothing and doubling nothing.
+#[derive(Debug, Parser)]
+#[command(name = "scrapefleet", version, max_term_width = 100)]
+pub struct Cli {
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, env = "SCRAPEFLEET_LOG_FORMAT")]
+    pub log_format: LogFormat,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Scrape on this machine: watcher and bots in one process.
+    ///
+    /// Resumes where it stopped, however it stopped. The first Ctrl-C drains as the manifest says, the second
+    /// gives back at once whatever is held.
+    Run(RunArgs),
+    /// Account for every item that was ever discovered, from the queue and the store alone.
+    ///
+    /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable.
+    Verify(VerifyArgs),
+    /// Look at the items that were given up, and try them again.
+    Dead(DeadArgs),
+    /// Check a manifest; prints every problem, one a line.
+    Check(FleetArgs),
+    /// Supervises a browser's processes; for the program's own use.
+    #[command(name = "browser-guard", hide = true)]
+    BrowserGuard {
+        /// The driver and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<std::ffi::OsString>,
+    },
+}
+
+/// Which fleet, and where its data is.
+#[derive(Debug, Clone, Args)]
+pub struct FleetArgs {
+    /// The manifest of the fleet.
+    #[arg(short, long, value_name = "FILE")]
+    pub file: PathBuf,
+    /// Sets a field of the manifest, as in `spec.bots.max=2`; may be repeated.
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// The folder that relative paths of the manifest's queue and store are in.
+    #[arg(long, value_name = "DIR", default_value = "data", env = "SCRAPEFLEET_DATA")]
+    pub data: PathBuf,
+}
+
+/// How to run.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// Which fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Stop once this run has stored that many artifacts.
+    #[arg(long, value_name = "N")]
+    pub until_stored: Option<u64>,
+    /// Loopback port for /metrics, /livez, /readyz and /status; 0 takes a free one.
+    #[arg(long, default_value_t = 9464)]
+    pub port: u16,
+    /// How progress is shown.
+    #[arg(long, value_enum, default_value_t = Progress::Auto)]
+    pub progress: Progress,
+    /// Writes what was done to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// The Chrome to use instead of the one found.
+    #[arg(long, value_name = "FILE", env = "SCRAPEFLEET_CHROME")]
+    pub chrome: Option<PathBuf>,
+    /// The chromedriver to use instead of the one found.
+    #[arg(long, value_name = "FILE", env = "SCRAPEFLEET_CHROMEDRIVER")]
+    pub chromedriver: Option<PathBuf>,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Progress {
+    /// Live when the output is a terminal, plain lines when not.
+    Auto,
+    /// Live.
+    Bar,
+    /// A line every few seconds.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+/// How to verify.
+#[derive(Debug, Clone, Args)]
+pub struct VerifyArgs {
+    /// Which fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Prints the ledger as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Args)]
+pub struct DeadArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: DeadCommand,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadCommand {
+    /// Every dead letter, a line each: item, reason, attempts, when, what was said.
+    List {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Prints them as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One dead letter whole, with where its screenshot and page are.
+    Show {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// The item.
+        item: String,
+    },
+    /// Makes tasks of dead letters again, at attempt 1.
+    Replay {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// The items; with --all, every one.
+        #[arg(required_unless_present = "all")]
+        items: Vec<String>,
+        /// Every dead letter.
+        #[arg(long, conflicts_with = "items")]
+        all: bool,
+    },
+}

@@ -1,0 +1,67 @@
+//! What makes a command fail, in words for the person at the terminal.
+
+use std::path::PathBuf;
+
+use scrapefleet_queue::QueueError;
+use scrapefleet_store::StoreError;
+
+/// What makes a command fail.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The manifest cannot be read.
+    #[error("cannot read the manifest {}: {why}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// The manifest is wrong; one problem a line.
+    #[error("the manifest {} is wrong:\n{problems}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problems: String,
+    },
+    /// A flag asks for what is not there.
+    #[error("{0}")]
+    Usage(String),
+    /// The queue cannot be used.
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    /// The store cannot be used.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// No Chrome, no driver, no port: something on this machine is missing.
+    #[error("{0}")]
+    Machine(String),
+    /// A file cannot be written.
+    #[error("cannot write {}: {why}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: std::io::Error,
+    },
+    /// The ledger does not balance; it has been printed.
+    #[error("the ledger does not balance")]
+    Unbalanced,
+    /// A bot, or the watcher, ended and could not be replaced.
+    #[error("{0}")]
+    Ended(String),
+}
+
+impl CliError {
+    /// The exit code: those of a bot (design: exit-code contract) where they apply, 1 otherwise.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreadable { .. } | Self::Manifest { .. } | Self::Usage(_) => 15,
+            Self::Queue(_) => 13,
+            Self::Store(_) => 14,
+            Self::Machine(_) => 10,
+            Self::Unwritable { .. } | Self::Unbalanced | Self::Ended(_) => 1,
+        }
+    }
+}

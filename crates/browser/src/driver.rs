@@ -1,0 +1,196 @@
+//! A driver of Chrome: one that is started from here under a guard, or one that is already running.
+
+use std::{path::Path, process::Stdio, time::Duration};
+
+use scrapefleet_policy::{Instant, within};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+use url::Url;
+
+use crate::{
+    Fault, Step, StepError,
+    chrome::{Launch, find_chrome, find_driver},
+    endpoint::{Endpoint, LocalChrome},
+    guard::{self, ANNOUNCEMENT},
+    process_tree,
+};
+
+/// What the driver says when it listens.
+const LISTENS: &str = "started successfully on port ";
+
+/// Chrome maps its shared memory there; the 64 MiB that containers have by default crash it on heavy pages.
+const ENOUGH_SHM: u64 = 512 << 20;
+
+/// How long a guard is given to end the browser: its own limits and some time to be scheduled.
+const GUARD_ENDS: Duration = Duration::from_secs(12);
+
+/// The most of what the driver says that is kept for an error, in bytes.
+const MOST_KEPT: usize = 2048;
+
+/// A driver that listens. Dropping it ends one that was started from here, with all that it started.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    /// Where it answers.
+    pub(crate) url: Url,
+    /// How Chrome is to be started.
+    pub(crate) launch: Launch,
+    local: Option<Guarded>,
+}
+
+#[derive(Debug)]
+struct Guarded {
+    guard: Child,
+    /// The guard ends when this does.
+    order: ChildStdin,
+    driver: u32,
+}
+
+impl Driver {
+    /// Finds or starts a driver, within `limit`. `name` is part of the name of the browser's folder.
+    pub(crate) async fn start(endpoint: &Endpoint, name: &str, limit: Duration) -> Result<Self, StepError> {
+        let began = Instant::now();
+        let started = match endpoint {
+            Endpoint::Remote { driver, no_sandbox } => {
+                let launch = Launch { no_sandbox: *no_sandbox, ..Launch::default() };
+                Ok(Self { url: driver.clone(), launch, local: None })
+            }
+            Endpoint::Local(local) => within(limit, "start the driver", start_local(local, name))
+                .await
+                .unwrap_or_else(|late| Err(late.to_string())),
+        };
+        started.map_err(|message| {
+            StepError::new(Step::Launch, Fault::CannotStart, &message).after(began.elapsed())
+        })
+    }
+
+    /// Process id of the driver, when it was started from here.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.local.as_ref().map(|local| local.driver)
+    }
+
+    /// PSS in bytes of the driver and all that it started.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        process_tree::memory(i32::try_from(self.process_id()?).ok()?)
+    }
+
+    /// Ends what was started from here and waits until it is gone.
+    pub(crate) async fn close(self) {
+        let Some(Guarded { mut guard, order, driver }) = self.local else { return };
+        let guard_id = guard.id();
+        drop(order);
+        if within(GUARD_ENDS, "end the browser", guard.wait()).await.is_ok() {
+            return;
+        }
+        tracing::warn!(driver, "the browser's guard does not end; killing all that it started");
+        let kill = move || guard_id.map(|id| guard::kill_tree(id, GUARD_ENDS, || {}));
+        // The result says what could not be killed; nothing more can be done about it here.
+        let _ = tokio::task::spawn_blocking(kill).await;
+        let _ = guard.start_kill();
+    }
+}
+
+async fn start_local(local: &LocalChrome, name: &str) -> Result<Driver, String> {
+    let driver = find_driver(local.driver.as_deref()).map_err(|e| e.to_string())?;
+    let chrome = find_chrome(local.chrome.as_deref()).map_err(|e| e.to_string())?;
+    let folder = make_folder(local.folder.as_deref(), name)?;
+    let mut guard = Command::new(&local.guard.path)
+        .args(&local.guard.args)
+        .arg("--folder")
+        .arg(folder.path())
+        .arg("--")
+        .arg(&driver)
+        .args(["--port=0", "--log-level=WARNING"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is for the bot, which may want to drain.
+        .process_group(0)
+        .spawn()
+        .map_err(|e| format!("cannot start the browser's guard {}: {e}", local.guard.path.display()))?;
+    let (order, out, err) = match (guard.stdin.take(), guard.stdout.take(), guard.stderr.take()) {
+        (Some(order), Some(out), Some(err)) => (order, out, err),
+        _ => return Err("the browser's guard has no pipes".to_owned()),
+    };
+    // From here on the guard removes the folder.
+    let folder = folder.keep();
+    let launch = Launch {
+        chrome: Some(chrome),
+        profile: Some(folder.join("profile")),
+        no_sandbox: local.no_sandbox || rustix::process::geteuid().is_root(),
+        small_shm: has_small_shm(),
+    };
+    let errors = tokio::spawn(drain(err));
+    let mut lines = BufReader::new(out).lines();
+    let Some((process, port)) = announced(&mut lines).await else {
+        drop(order);
+        let said = errors.await.unwrap_or_default();
+        return Err(format!("the driver {} ended at once: {said}", driver.display()));
+    };
+    tokio::spawn(drain(lines.into_inner()));
+    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|e| e.to_string())?;
+    Ok(Driver { url, launch, local: Some(Guarded { guard, order, driver: process }) })
+}
+
+/// A folder for all that the browser writes. Its name is short: a socket in it has at most 107 characters.
+fn make_folder(parent: Option<&Path>, name: &str) -> Result<TempDir, String> {
+    let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
+    tempfile::Builder::new()
+        .prefix(&format!("scrapefleet-{name}-"))
+        .tempdir_in(&parent)
+        .map_err(|e| format!("cannot make a folder for the browser in {}: {e}", parent.display()))
+}
+
+/// Reads until the driver has said its process id and its port.
+async fn announced(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<(u32, u16)> {
+    let mut process = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        process = line.strip_prefix(ANNOUNCEMENT).and_then(|id| id.parse().ok()).or(process);
+        if let Some(port) = port(&line) {
+            return Some((process?, port));
+        }
+    }
+    None
+}
+
+fn port(line: &str) -> Option<u16> {
+    let (_, after) = line.split_once(LISTENS)?;
+    after.trim().trim_end_matches('.').parse().ok()
+}
+
+/// Reads to the end, so that the driver never waits for a reader; keeps the beginning.
+async fn drain(mut from: impl AsyncRead + Unpin) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 1024];
+    while let Ok(n @ 1..) = from.read(&mut buffer).await {
+        kept.extend_from_slice(&buffer[..n.min(MOST_KEPT - kept.len())]);
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+fn has_small_shm() -> bool {
+    rustix::fs::statvfs("/dev/shm").is_ok_and(|shm| shm.f_blocks * shm.f_frsize < ENOUGH_SHM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_port_the_driver_says() {
+        assert_eq!(port("ChromeDriver was started successfully on port 40393."), Some(40393));
+        assert_eq!(port("ChromeDriver was started successfully on port 9515"), Some(9515));
+        assert_eq!(port("Starting ChromeDriver 150.0 on port 0"), None);
+        assert_eq!(port("ChromeDriver was started successfully on port 99999."), None);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_named() {
+        let local = LocalChrome { driver: Some("/nowhere/chromedriver".into()), ..LocalChrome::default() };
+        let error = Driver::start(&Endpoint::Local(local), "t", Duration::from_secs(5)).await.unwrap_err();
+        assert_eq!((error.step, error.fault), (Step::Launch, Fault::CannotStart));
+        assert!(error.message.contains("/nowhere"), "{error}");
+    }
+}

@@ -1,0 +1,139 @@
+//! How fast the site may be asked.
+
+use std::time::Duration;
+
+use scrapefleet_api::politeness::PolitenessSpec;
+use scrapefleet_policy::{Instant, Pacer, within};
+use tokio::sync::Mutex;
+
+use crate::{Fault, Step, StepError};
+
+/// Page loads that may follow at once after a pause: a browser that is rebuilt does not wait for its first page.
+const LOADS_AT_ONCE: u32 = 2;
+
+/// Actions that may follow at once after a pause.
+const ACTIONS_AT_ONCE: u32 = 2;
+
+/// The longest wait for a page load's turn.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// The page loads of all browsers of a factory.
+#[derive(Debug)]
+pub(super) struct Budget {
+    loads: Mutex<Pacer>,
+    interval: Duration,
+}
+
+impl Budget {
+    pub(super) fn new(politeness: &PolitenessSpec) -> Self {
+        let a_minute = f64::from(politeness.connections_per_minute.max(1));
+        Self {
+            loads: Mutex::new(Pacer::per_minute(a_minute).burst(LOADS_AT_ONCE)),
+            interval: Duration::from_secs(60).div_f64(a_minute),
+        }
+    }
+
+    /// Waits for the turn of one page load.
+    pub(super) async fn load(&self, step: Step) -> Result<(), StepError> {
+        let turn = async { self.loads.lock().await.acquire().await };
+        within(LONGEST_WAIT, "wait for the turn of a page load", turn).await.map_err(|late| {
+            StepError::new(step, Fault::OverBudget, "connectionsPerMinute leaves no turn").after(late.elapsed)
+        })
+    }
+
+    /// About how long the next page load must wait.
+    pub(super) fn wait(&self) -> Duration {
+        // Locked: another browser is waiting for its turn.
+        self.loads.try_lock().map_or(self.interval, |loads| loads.wait(Instant::now()))
+    }
+}
+
+/// The pace of actions in one page: slower for a while each time the site says that it drops what is asked too fast.
+#[derive(Debug)]
+pub(super) struct Pace {
+    pacer: Pacer,
+    usual: f64,
+    now: f64,
+    /// How many signs of throttling the page shows.
+    signs: f64,
+}
+
+/// The pace never falls below this share of the usual one.
+const SLOWEST: f64 = 0.125;
+
+/// What the pace grows by with each look that shows nothing new.
+const RECOVERY: f64 = 1.05;
+
+impl Pace {
+    pub(super) fn new(politeness: &PolitenessSpec) -> Self {
+        let usual = politeness.actions_per_second;
+        Self { pacer: Pacer::per_second(usual).burst(ACTIONS_AT_ONCE), usual, now: usual, signs: 0.0 }
+    }
+
+    /// Waits for the turn of one action.
+    pub(super) async fn act(&mut self) {
+        self.pacer.acquire().await;
+    }
+
+    /// Takes note of how many signs of throttling the page shows now; answers whether there is a new one. Old ones
+    /// may stand in a page for long.
+    pub(super) fn see(&mut self, signs: f64) -> bool {
+        let throttled = signs > self.signs;
+        self.signs = signs;
+        let changed = if throttled { self.now / 2.0 } else { self.now * RECOVERY };
+        let changed = changed.clamp(self.usual * SLOWEST, self.usual);
+        if (changed - self.now).abs() > f64::EPSILON {
+            self.now = changed;
+            self.pacer.set_per_second(changed);
+        }
+        throttled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn politeness() -> PolitenessSpec {
+        PolitenessSpec { connections_per_minute: 6, actions_per_second: 2.0, ..PolitenessSpec::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn page_loads_of_all_browsers_take_turns() {
+        let budget = Budget::new(&politeness());
+        let began = Instant::now();
+        for _ in 0..4 {
+            budget.load(Step::Load).await.unwrap();
+        }
+        assert_eq!(began.elapsed().as_secs(), 20);
+        assert_eq!(budget.wait().as_secs_f64().round(), 10.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_does_not_come_is_an_error_that_blames_no_item() {
+        let budget = Budget::new(&politeness());
+        let held = budget.loads.lock().await;
+        let error = budget.load(Step::Open).await.unwrap_err();
+        drop(held);
+        assert_eq!((error.fault, error.layer()), (Fault::OverBudget, crate::Layer::Site));
+        assert_eq!(error.elapsed, LONGEST_WAIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_pace_goes_down_with_each_new_sign_and_comes_back() {
+        let mut pace = Pace::new(&politeness());
+        assert!(!pace.see(0.0));
+        assert!(pace.see(1.0));
+        assert!(!pace.see(1.0), "an old notice is no news");
+        assert!(pace.see(2.0));
+        assert!(pace.now < 0.6);
+        for n in 3..9 {
+            pace.see(f64::from(n));
+        }
+        assert!(pace.now >= 2.0 * SLOWEST);
+        for _ in 0..60 {
+            pace.see(0.0);
+        }
+        assert!((pace.now - 2.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,250 @@
+//! One Chrome in which a recipe's plan is carried out, window by window.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use scrapefleet_policy::Instant;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::{
+    answer::{Checked, Ready, inside},
+    factory::Shared,
+};
+use crate::{
+    Endpoint, Evidence, Fault, Step, StepError,
+    driver::Driver,
+    session::{Session, Under, Window},
+};
+
+/// How long each part of the evidence is waited for.
+const EVIDENCE: Duration = Duration::from_secs(3);
+
+/// How long ending a session elsewhere may take.
+const END: Duration = Duration::from_secs(5);
+
+/// One Chrome and the window it started with.
+pub(super) struct Runner {
+    pub(super) shared: Arc<Shared>,
+    pub(super) session: Session,
+    /// The window that stays open: the page items share, the list, or an empty page beside tabs.
+    pub(super) home: Window,
+    driver: Driver,
+    loads: u64,
+}
+
+impl Runner {
+    /// Starts a Chrome, with the prelude in place, and checks the recipe's scripts and selectors in it.
+    pub(super) async fn start(shared: Arc<Shared>, name: &str) -> Result<Self, StepError> {
+        let settings = &shared.settings;
+        if let Endpoint::Remote { driver, .. } = &settings.endpoint {
+            Session::end_left_over(driver).await;
+        }
+        let under = Under::limit(Step::Launch, settings.deadlines.launch);
+        let driver = Driver::start(&settings.endpoint, name, under.left()).await?;
+        let mut session = Session::start(&driver, under, page_load(settings.deadlines.step.hard)).await?;
+        let home = session.first_window(under).await?;
+        let mut runner = Self { shared, session, home, driver, loads: 0 };
+        runner.check(under).await?;
+        runner.prepare(under).await?;
+        Ok(runner)
+    }
+
+    async fn check(&mut self, under: Under) -> Result<(), StepError> {
+        let order = self.shared.plan.check(&self.shared.settings.recipe);
+        let checked: Checked = self.evaluate(under, include_str!("../page.js"), order).await?;
+        let Some(first) = checked.wrong.first() else { return Ok(()) };
+        let all =
+            checked.wrong.iter().map(|wrong| format!("{}: {}", wrong.name, wrong.why)).collect::<Vec<_>>();
+        Err(under.error(Fault::Script, &all.join("; ")).selector(&first.name))
+    }
+
+    /// Puts in place what runs in every document of the current window, and refuses its downloads.
+    async fn prepare(&mut self, under: Under) -> Result<(), StepError> {
+        let shared = Arc::clone(&self.shared);
+        for source in &shared.plan.prelude {
+            let params = json!({ "source": source });
+            self.session.devtools(under, "Page.addScriptToEvaluateOnNewDocument", params).await?;
+        }
+        let params = json!({ "behavior": "deny" });
+        self.session.devtools(under, "Browser.setDownloadBehavior", params).await.map(drop)
+    }
+
+    /// Opens a tab with the prelude in place.
+    pub(super) async fn new_tab(&mut self, under: Under) -> Result<Window, StepError> {
+        let window = self.session.new_tab(under).await?;
+        self.prepare(under).await?;
+        Ok(window)
+    }
+
+    /// A mark for the next document.
+    pub(super) fn next_mark(&mut self) -> u64 {
+        self.loads += 1;
+        self.loads
+    }
+
+    /// Loads a page into `window`.
+    pub(super) async fn load(&mut self, under: Under, window: &Window, url: &Url) -> Result<(), StepError> {
+        self.session.switch(under, window).await.map_err(|e| e.at(url.as_str()))?;
+        self.session.load(under, url.as_str()).await
+    }
+
+    /// Carries out a task of the plan in `window`.
+    pub(super) async fn run<T: DeserializeOwned>(
+        &mut self,
+        under: Under,
+        window: &Window,
+        order: Value,
+    ) -> Result<T, StepError> {
+        self.session.switch(under, window).await?;
+        let shared = Arc::clone(&self.shared);
+        self.evaluate(under, &shared.plan.script, order).await
+    }
+
+    async fn evaluate<T: DeserializeOwned>(
+        &mut self,
+        under: Under,
+        script: &str,
+        mut order: Value,
+    ) -> Result<T, StepError> {
+        order["limit"] = json!(inside(under.left()));
+        let answer = self.session.script(under, script, order).await?;
+        serde_json::from_value(answer)
+            .map_err(|e| under.error(Fault::Unusable, &format!("the page's answer cannot be read: {e}")))
+    }
+
+    /// Loads a page that all items share (or the list) into the home window and checks that it is one.
+    pub(super) async fn load_home(&mut self, under: Under, url: &Url) -> Result<(), StepError> {
+        let home = self.home.clone();
+        self.load(under, &home, url).await?;
+        Ok(())
+    }
+
+    /// Waits until the page in the home window can take items, and marks it.
+    pub(super) async fn await_ready(&mut self, under: Under, url: &Url, mark: u64) -> Result<(), StepError> {
+        let plan = &self.shared.plan;
+        let ready = plan.ready.clone();
+        let order =
+            json!({ "task": "ready", "token": mark, "ready": ready, "unavailable": plan.unavailable });
+        let home = self.home.clone();
+        let answer: Ready = self.run(under, &home, order).await.map_err(|e| e.at(url.as_str()))?;
+        if answer.ready {
+            return Ok(());
+        }
+        let sign = ready.as_ref().map(|sign| sign.name().to_owned()).unwrap_or_default();
+        let error = match (answer.refuses, site_fault(answer.status, &answer.url)) {
+            (Some(proof), _) => under.error(Fault::SiteRefuses, &proof),
+            (None, Some((fault, why))) => under.error(fault, &why),
+            (None, None) => under.error(Fault::NotFound, "the page is not ready").selector(&sign),
+        };
+        Err(error.at(&answer.url))
+    }
+
+    /// Has `window` evaluate a script; the only proof of life.
+    pub(super) async fn echo(&mut self, under: Under, window: &Window) -> Result<Duration, StepError> {
+        let began = Instant::now();
+        let number = self.next_mark();
+        let answer: u64 = self.run(under, window, json!({ "task": "echo", "number": number })).await?;
+        if answer != number + 1 {
+            return Err(under.error(Fault::Unusable, "the page answered something else than it was asked"));
+        }
+        Ok(began.elapsed())
+    }
+
+    /// Screenshot and HTML of `window`, as far as they can be had.
+    pub(super) async fn evidence(&mut self, window: &Window) -> Evidence {
+        let bounds = self.shared.settings.bounds;
+        let html = Under::limit(Step::Probe, EVIDENCE);
+        let order = json!({ "task": "html", "longest": bounds.html });
+        let text: Option<String> = self.run(html, window, order).await.ok();
+        if text.is_none() {
+            // A page that does not answer gives no picture either, and would be waited for again.
+            return Evidence::default();
+        }
+        let picture = self.session.screenshot(Under::limit(Step::Probe, EVIDENCE)).await.ok();
+        Evidence {
+            screenshot: picture.filter(|png| png.len() <= bounds.screenshot).map(Bytes::from),
+            html: text.map(|text| bounded(text, bounds.html)),
+        }
+    }
+
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.driver.memory()
+    }
+
+    pub(super) fn process_id(&self) -> Option<u32> {
+        self.driver.process_id()
+    }
+
+    /// Ends Chrome and waits until it is gone.
+    pub(super) async fn close(mut self) {
+        if self.driver.process_id().is_none() {
+            let ended = self.session.end(Under::limit(Step::Launch, END)).await;
+            if let Err(why) = ended {
+                tracing::warn!(%why, "the browser's session was not ended");
+            }
+        }
+        self.driver.close().await;
+    }
+}
+
+/// What a page's HTTP status says of the site as a whole. None: nothing.
+pub(super) fn site_fault(status: u16, url: &str) -> Option<(Fault, String)> {
+    match status {
+        _ if url.starts_with("chrome-error:") => {
+            Some((Fault::SiteUnreachable, "Chrome shows an error page".to_owned()))
+        }
+        500.. => Some((Fault::SiteUnreachable, format!("HTTP {status}"))),
+        401 | 403 | 407 | 429 => Some((Fault::SiteRefuses, format!("HTTP {status}"))),
+        _ => None,
+    }
+}
+
+/// The driver gives up on a page a little before the step does, so that the session stays usable.
+fn page_load(step: Duration) -> Duration {
+    step - Duration::from_secs(1).min(step / 4)
+}
+
+/// `text` as bytes, cut at a character's border.
+fn bounded(mut text: String, most: usize) -> Bytes {
+    text.truncate(text.floor_char_boundary(most));
+    Bytes::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_blames_the_site_only_where_it_speaks_of_the_site() {
+        let fault = |status, url| site_fault(status, url).map(|(fault, _)| fault);
+        for (status, expected) in [
+            (200, None),
+            (0, None),
+            (304, None),
+            (404, None),
+            (410, None),
+            (401, Some(Fault::SiteRefuses)),
+            (403, Some(Fault::SiteRefuses)),
+            (429, Some(Fault::SiteRefuses)),
+            (500, Some(Fault::SiteUnreachable)),
+            (503, Some(Fault::SiteUnreachable)),
+        ] {
+            assert_eq!(fault(status, "http://site/"), expected, "{status}");
+        }
+        assert_eq!(fault(0, "chrome-error://chromewebdata/"), Some(Fault::SiteUnreachable));
+    }
+
+    #[test]
+    fn html_is_cut_between_characters() {
+        assert_eq!(bounded("aöö".to_owned(), 4), "aö".as_bytes());
+        assert_eq!(bounded("a".to_owned(), 4), "a".as_bytes());
+    }
+
+    #[test]
+    fn the_driver_gives_up_before_the_step() {
+        assert_eq!(page_load(Duration::from_secs(15)), Duration::from_secs(14));
+        assert_eq!(page_load(Duration::from_secs(2)), Duration::from_millis(1500));
+    }
+}

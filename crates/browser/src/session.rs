@@ -1,0 +1,252 @@
+//! A WebDriver session: one Chrome, commands one after the other, each under a deadline of its own.
+
+use std::time::Duration;
+
+use http::Method;
+use scrapefleet_policy::{Instant, within};
+use serde_json::Value;
+use thirtyfour::{
+    Capabilities, TimeoutConfiguration, WebDriver,
+    common::command::{Command, FormatRequestData},
+    error::WebDriverResult,
+};
+use url::Url;
+
+use crate::{
+    Fault, Step, StepError,
+    chrome::capabilities,
+    classify::{classify, is_navigation},
+    driver::Driver,
+    driver_client::DriverClient,
+};
+
+/// A window (a tab) of Chrome, as the driver names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Window(String);
+
+/// How long closing a tab by Chrome's side door is given; it takes some ms.
+const SIDE_DOOR: Duration = Duration::from_secs(2);
+
+/// How long a left-over session of a driver that runs elsewhere is given to end.
+const LEFT_OVER: Duration = Duration::from_secs(10);
+
+/// What a command is for and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Under {
+    /// The step that the command is part of.
+    pub(crate) step: Step,
+    /// When the step must have ended.
+    pub(crate) deadline: Instant,
+    began: Instant,
+}
+
+impl Under {
+    /// A step that begins now and may take `limit`.
+    pub(crate) fn limit(step: Step, limit: Duration) -> Self {
+        let began = Instant::now();
+        Self { step, began, deadline: began + limit }
+    }
+
+    /// What is left of the time.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The same step with at most `limit` from now.
+    pub(crate) fn at_most(self, limit: Duration) -> Self {
+        Self { deadline: self.deadline.min(Instant::now() + limit), ..self }
+    }
+
+    /// A failure of this step.
+    pub(crate) fn error(&self, fault: Fault, message: &str) -> StepError {
+        StepError::new(self.step, fault, message).after(self.began.elapsed())
+    }
+}
+
+/// One Chrome and its session. Dropping it does not end the session: what runs the driver does.
+#[derive(Debug)]
+pub(crate) struct Session {
+    driver: WebDriver,
+    client: DriverClient,
+    /// Where Chrome itself answers, beside its driver.
+    side_door: Option<Url>,
+    current: Option<Window>,
+}
+
+impl Session {
+    /// Starts Chrome. Pages that do not load are given up after `page_load`.
+    pub(crate) async fn start(driver: &Driver, under: Under, page_load: Duration) -> Result<Self, StepError> {
+        let client = DriverClient::new().map_err(|e| under.error(Fault::CannotStart, &e.to_string()))?;
+        let capabilities = Capabilities::from(capabilities(&driver.launch));
+        let session = WebDriver::builder(driver.url.as_str(), capabilities).client(client.clone()).connect();
+        let driver = match within(under.left(), "start Chrome", session).await {
+            Ok(Ok(driver)) => driver,
+            Ok(Err(error)) => return Err(under.error(Fault::CannotStart, &classify(&error).1)),
+            Err(late) => return Err(under.error(Fault::CannotStart, &late.to_string())),
+        };
+        let side_door = side_door(driver.capabilities());
+        let mut session = Self { driver, client, side_door, current: None };
+        let timeouts = TimeoutConfiguration::new(Some(under.left()), Some(page_load), Some(Duration::ZERO));
+        session.command(under, Command::SetTimeouts(timeouts)).await?;
+        Ok(session)
+    }
+
+    /// Ends the sessions that a driver still has, so that at most one Chrome runs there.
+    pub(crate) async fn end_left_over(driver: &Url) {
+        let ended = within(LEFT_OVER, "end left-over sessions", end_sessions(driver)).await;
+        if let Err(why) = ended.map_err(|late| late.to_string()).and_then(|ended| ended) {
+            tracing::warn!(%driver, %why, "left-over sessions were not ended");
+        }
+    }
+
+    /// Runs one command under the step's deadline.
+    pub(crate) async fn command(
+        &mut self,
+        under: Under,
+        command: impl FormatRequestData,
+    ) -> Result<Value, StepError> {
+        let answer = async { self.driver.cmd(command).await?.value_json() };
+        self.bounded(under, answer).await
+    }
+
+    async fn bounded<T>(
+        &self,
+        under: Under,
+        answer: impl Future<Output = WebDriverResult<T>>,
+    ) -> Result<T, StepError> {
+        match within(under.left(), "command", answer).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                let (fault, message) = classify(&error);
+                Err(under.error(fault, &message))
+            }
+            Err(_) => Err(under.error(Fault::Timeout, "the browser does not answer")),
+        }
+    }
+
+    /// The window that is open at the start.
+    pub(crate) async fn first_window(&mut self, under: Under) -> Result<Window, StepError> {
+        let handle = self.command(under, Command::GetWindowHandle).await?;
+        let window = Window(handle.as_str().unwrap_or_default().to_owned());
+        self.current = Some(window.clone());
+        Ok(window)
+    }
+
+    /// Opens a tab, empty and current.
+    pub(crate) async fn new_tab(&mut self, under: Under) -> Result<Window, StepError> {
+        let made = self.command(under, Command::NewTab).await?;
+        let window = Window(made["handle"].as_str().unwrap_or_default().to_owned());
+        self.switch(under, &window).await?;
+        Ok(window)
+    }
+
+    /// Makes the commands that follow act on `window`.
+    pub(crate) async fn switch(&mut self, under: Under, window: &Window) -> Result<(), StepError> {
+        if self.current.as_ref() == Some(window) {
+            return Ok(());
+        }
+        self.current = None;
+        self.command(under, Command::SwitchToWindow(window.0.as_str().into())).await?;
+        self.current = Some(window.clone());
+        Ok(())
+    }
+
+    /// Closes `window`; commands must switch to another.
+    pub(crate) async fn close_tab(&mut self, under: Under, window: &Window) -> Result<(), StepError> {
+        self.switch(under, window).await?;
+        self.current = None;
+        self.command(under, Command::CloseWindow).await.map(drop)
+    }
+
+    /// Closes `window` past the driver, which may be waiting for it: a tab whose script does not end is closed all
+    /// the same. Answers whether Chrome said yes.
+    pub(crate) async fn force_close(&mut self, window: &Window) -> bool {
+        self.current = None;
+        let Some(url) =
+            self.side_door.as_ref().and_then(|door| door.join(&format!("json/close/{}", window.0)).ok())
+        else {
+            return false;
+        };
+        let closed = within(SIDE_DOOR, "close the tab", self.client.ask(Method::GET, url)).await;
+        matches!(closed, Ok(Ok(_)))
+    }
+
+    /// All windows there are.
+    pub(crate) async fn windows(&mut self, under: Under) -> Result<Vec<Window>, StepError> {
+        let handles = self.command(under, Command::GetWindowHandles).await?;
+        let handles = handles.as_array().cloned().unwrap_or_default();
+        Ok(handles.into_iter().filter_map(|h| h.as_str().map(|h| Window(h.to_owned()))).collect())
+    }
+
+    /// Loads `url` in the current window, until its document is there.
+    pub(crate) async fn load(&mut self, under: Under, url: &str) -> Result<(), StepError> {
+        let loaded = self.command(under, Command::NavigateTo(url.into())).await;
+        loaded.map(drop).map_err(|error| {
+            // The driver itself gave up waiting for the site, and is well.
+            let site = error.fault == Fault::Timeout && error.message.starts_with("timeout");
+            StepError { fault: if site { Fault::SiteUnreachable } else { error.fault }, ..error }.at(url)
+        })
+    }
+
+    /// Evaluates `script`, the body of a function (a promise is waited for), in the current window. When the
+    /// document goes away meanwhile, it is evaluated again in the next.
+    pub(crate) async fn script(
+        &mut self,
+        under: Under,
+        script: &str,
+        args: Value,
+    ) -> Result<Value, StepError> {
+        loop {
+            let command = Command::ExecuteScript(script.into(), vec![args.clone()].into());
+            match self.command(under, command).await {
+                Err(error) if is_navigation(&error.message) && !under.left().is_zero() => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Runs a command of the DevTools protocol on the current window.
+    pub(crate) async fn devtools(
+        &mut self,
+        under: Under,
+        method: &str,
+        params: Value,
+    ) -> Result<Value, StepError> {
+        let answer = self.driver.cdp();
+        self.bounded(under, answer.send_raw(method, params)).await
+    }
+
+    /// A PNG of the current window.
+    pub(crate) async fn screenshot(&mut self, under: Under) -> Result<Vec<u8>, StepError> {
+        self.bounded(under, self.driver.screenshot_as_png()).await
+    }
+
+    /// Ends the session, so that a driver that runs elsewhere ends its Chrome.
+    pub(crate) async fn end(&mut self, under: Under) -> Result<(), StepError> {
+        self.command(under, Command::DeleteSession).await.map(drop)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // The library would send a last command and block until it is answered, for minutes when Chrome hangs.
+        let _ = self.driver.clone().leak();
+    }
+}
+
+async fn end_sessions(driver: &Url) -> Result<(), String> {
+    let client = DriverClient::new().map_err(|e| e.to_string())?;
+    let at = |path: &str| driver.join(path).map_err(|e| e.to_string());
+    let list = client.ask(Method::GET, at("sessions")?).await.map_err(|e| classify(&e).1)?;
+    let list: Value = serde_json::from_slice(&list).map_err(|e| e.to_string())?;
+    for id in list["value"].as_array().into_iter().flatten().filter_map(|session| session["id"].as_str()) {
+        client.ask(Method::DELETE, at(&format!("session/{id}"))?).await.map_err(|e| classify(&e).1)?;
+    }
+    Ok(())
+}
+
+fn side_door(capabilities: &Capabilities) -> Option<Url> {
+    let address = capabilities.get("goog:chromeOptions")?.get("debuggerAddress")?.as_str()?;
+    // Chrome listens on IPv4 only; the name could lead to IPv6 first.
+    Url::parse(&format!("http://{}/", address.replace("localhost", "127.0.0.1"))).ok()
+}

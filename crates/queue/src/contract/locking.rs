@@ -1,0 +1,31 @@
+//! Named locks, by which one of several watchers is the active one.
+
+use super::{Harness, scene::Scene};
+
+/// One holder at a time, and the next when it lets go.
+pub async fn a_lock_is_exclusive_and_freed_when_dropped<H: Harness>(harness: H) {
+    let scene = Scene::of(harness);
+    let first = scene.queue.try_lock("watcher").await.unwrap().unwrap();
+    assert!(first.held());
+    assert!(scene.harness.queue().try_lock("watcher").await.unwrap().is_none());
+    let other = scene.queue.try_lock("indexer").await.unwrap();
+    assert!(other.is_some(), "another name is another lock");
+    drop(first);
+    freed(&scene, "watcher").await;
+}
+
+/// A death lets go of it too.
+pub async fn a_lock_is_freed_by_a_death<H: Harness>(harness: H) {
+    let mut scene = Scene::of(harness);
+    let before = scene.queue.try_lock("watcher").await.unwrap().unwrap();
+    scene.kill().await;
+    freed(&scene, "watcher").await;
+    drop(before);
+}
+
+/// Waits until the lock can be taken: a broker may need a moment to notice.
+async fn freed<H: Harness>(scene: &Scene<H>, name: &str) {
+    while scene.queue.try_lock(name).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
