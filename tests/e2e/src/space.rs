@@ -1,10 +1,13 @@
 //! A namespace for one test.
 
+use std::any::Any;
 use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use futures::FutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams, PostParams};
@@ -43,16 +46,12 @@ pub async fn client() -> Result<Client> {
 
 /// Runs a test in a namespace of its own, which is deleted afterwards. When the test fails, with an error or a panic,
 /// what explains it is collected into a folder first, and the error names the folder.
-pub async fn in_namespace<T, F>(name: &str, test: T) -> Result<()>
-where
-    T: FnOnce(Space) -> F,
-    F: Future<Output = Result<()>> + Send + 'static,
-{
+pub async fn in_namespace(name: &str, test: impl AsyncFnOnce(Space) -> Result<()>) -> Result<()> {
     let space = Space::make(name).await?;
-    // A task of its own, so that a panic is an outcome like any other.
-    let outcome = match tokio::spawn(test(space.clone())).await {
+    // A panic is an outcome like any other.
+    let outcome = match AssertUnwindSafe(test(space.clone())).catch_unwind().await {
         Ok(outcome) => outcome,
-        Err(panic) => Err(anyhow!("{panic}")),
+        Err(panic) => Err(anyhow!("it panicked: {}", message_of(panic.as_ref()))),
     };
     let outcome = match outcome {
         Ok(()) => Ok(()),
@@ -67,6 +66,12 @@ where
     };
     space.delete().await?;
     outcome
+}
+
+/// What a panic said.
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 impl Space {

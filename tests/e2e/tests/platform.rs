@@ -217,7 +217,7 @@ async fn the_site_has_fifty_battles_going_on() -> Result<()> {
 /// Reads until the list of battles comes, and tells how many there are.
 async fn next_list<S>(socket: &mut S) -> Result<usize>
 where
-    S: StreamExt<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
+    S: futures::Stream<Item = Result<Message, tokio_tungstenite::tungstenite::Error>> + Unpin,
 {
     loop {
         let message = socket.next().await.context("the site closed the connection")??;
