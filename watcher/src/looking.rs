@@ -89,7 +89,7 @@ impl Looking {
         self.count_unreadable(&window.unreadable);
         let shown: BTreeSet<ItemId> = window.items.iter().map(|item| item.id.clone()).collect();
         let overlap = self.fit(&shown, window.limit);
-        let shows = shown.len();
+        let window_size = shown.len();
         self.before = Some(shown);
         // The list shows the newest first, and the oldest is to be queued first.
         let news = self.desk.take(Instant::now(), window.items.into_iter().rev().collect()) > 0;
@@ -101,7 +101,7 @@ impl Looking {
             state.list = ListSide::Answers;
             state.status.refreshes += 1;
             state.status.refreshed_at = Some(at);
-            state.status.window = shows;
+            state.status.window = window_size;
             state.status.pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             pause
         })

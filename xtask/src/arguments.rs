@@ -40,8 +40,8 @@ pub(crate) enum Task {
     Bench(BenchArguments),
     /// Start, repair, break or take down a Kubernetes of two nodes on this machine, for tests
     Cluster(crate::cluster::Args),
-    /// Write the custom resource definitions in crds/ anew from the types in crates/api
-    Crds(CrdsArguments),
+    /// Write the custom resource definition and the manifest's reference anew from the types in crates/api
+    Crds,
 }
 
 /// Arguments of `demo`.
@@ -122,14 +122,6 @@ pub(crate) struct LocalBenchArguments {
     /// Only the measurements whose name contains this (may be given several times)
     #[arg(long, value_name = "NAME")]
     pub(crate) only: Vec<String>,
-}
-
-/// Arguments of `crds`.
-#[derive(Debug, Args)]
-pub(crate) struct CrdsArguments {
-    /// Write nothing; fail when a file in crds/ is not what it should be
-    #[arg(long)]
-    pub(crate) check: bool,
 }
 
 #[cfg(test)]

@@ -1,36 +1,15 @@
-//! The `crds` task: custom resource definitions from the types in `crates/api`.
+//! The `crds` task: what is generated from the types in `crates/api`. A test of that package compares.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::{arguments::CrdsArguments, process, project::Project};
+use crate::{process, project::Project};
 
-/// A build of the types and their definitions from nothing takes a few minutes on a small machine.
-const WITHIN: Duration = Duration::from_mins(30);
-
-/// The file that holds the definition of a `ScrapeFleet`, under the root of the project.
-const FILE: &str = "crds/scrapefleets.scrapefleet.io.yaml";
-
-/// Writes the definitions, or only compares them.
-pub(crate) async fn run(project: &Project, arguments: &CrdsArguments) -> Result<ExitCode> {
-    let wanted = process::read(
-        project.cargo(&["run", "--quiet", "--package", "scrapefleet-api", "--bin", "crdgen"]),
-        WITHIN,
-    )
-    .await?;
-    let path = project.root.join(FILE);
-    let same = std::fs::read_to_string(&path).is_ok_and(|found| found == wanted);
-    if arguments.check {
-        let verdict =
-            if same { "is up to date" } else { "is not what the types say; run `cargo xtask crds`" };
-        eprintln!("{FILE} {verdict}");
-        return Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
-    }
-    if !same {
-        std::fs::create_dir_all(project.root.join("crds")).context("crds/ cannot be made")?;
-        std::fs::write(&path, wanted).with_context(|| format!("{FILE} cannot be written"))?;
-    }
-    eprintln!("{FILE} {}", if same { "was up to date" } else { "written" });
+/// Generates everything anew.
+pub(crate) async fn run(project: &Project) -> Result<ExitCode> {
+    let generator = ["run", "--quiet", "--package", "scrapefleet-api", "--bin", "crdgen"];
+    process::show(project.cargo(&generator)).await?;
+    eprintln!("crds/ and docs/manifest.md are what the types say");
     Ok(ExitCode::SUCCESS)
 }

@@ -43,6 +43,6 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
         Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),
-        Task::Crds(arguments) => crds::run(&project, &arguments).await,
+        Task::Crds => crds::run(&project).await,
     }
 }

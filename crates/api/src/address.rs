@@ -1,13 +1,16 @@
 //! Where the list, the shared page and the items of a site are.
 
+use std::convert::Infallible;
+
 use url::Url;
 
 use crate::{
     ItemId,
+    id::excerpt,
     item::IdPattern,
-    manifest::Problem,
+    manifest::{Problem, words::without_password},
     recipe::Recipe,
-    template::Template,
+    template::{self, Template},
 };
 
 /// The URLs of a site, made of its recipe and of where the site is.
@@ -31,7 +34,7 @@ impl Addresses {
                 problems.extend(faults.iter().map(|f| Problem::new("list.idPattern", f, f.allowed())));
             })
             .ok();
-        let item = item_template(site, &recipe.item.url, pattern.as_ref(), &mut problems);
+        let item = item_template(site, &recipe.item.url, pattern.as_ref()).map_err(|p| problems.push(p)).ok();
         match (list, page, item, pattern) {
             (Some(list), page, Some(item), Some(pattern)) if problems.is_empty() => {
                 Ok(Self { site: site.clone(), list, page: page.flatten(), item, pattern })
@@ -76,49 +79,46 @@ fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-const HTTP: &str = "a path or URL that leads to `http` or `https`";
+const HTTP: &str = "a path or URL that leads to `http` or `https`, without user name and password";
 
+/// Where `text` leads from `site`; the error says what was found.
 fn resolve(site: &Url, text: &str) -> Result<Url, String> {
-    let url = site.join(text).map_err(|error| format!("{} ({error})", crate::id::excerpt(text)))?;
-    let plain = matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
-    if plain { Ok(url) } else { Err(format!("the scheme or the user name in {}", crate::id::excerpt(text))) }
+    let url = site.join(text).map_err(|error| format!("{} ({error})", excerpt(text)))?;
+    let plain =
+        matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none();
+    if plain { Ok(url) } else { Err(excerpt(&without_password(text))) }
 }
 
 /// A URL without placeholders.
 fn fixed(site: &Url, text: &str, path: &str, problems: &mut Vec<Problem>) -> Option<Url> {
-    if text.contains(['{', '}']) {
-        problems.push(Problem::new(path, crate::id::excerpt(text), "a URL without placeholders: there is one for all items"));
-        return None;
-    }
-    resolve(site, text).map_err(|found| problems.push(Problem::new(path, found, HTTP))).ok()
+    let url = if text.contains(['{', '}']) {
+        Err(Problem::new(path, excerpt(text), "a URL without placeholders: there is one for all items"))
+    } else {
+        resolve(site, text).map_err(|found| Problem::new(path, found, HTTP))
+    };
+    url.map_err(|problem| problems.push(problem)).ok()
 }
 
-fn item_template(site: &Url, text: &str, pattern: Option<&IdPattern>, problems: &mut Vec<Problem>) -> Option<Template> {
-    let mut refuse = |found: String, allowed: &str| {
-        problems.push(Problem::new("item.url", found, allowed));
-        None
-    };
-    let template = match Template::new(text) {
-        Ok(template) => template,
-        Err(error) => return refuse(error.to_string(), "placeholders such as `{id}`, each closed"),
-    };
+/// The URL of items as a template; without a pattern its names are not checked.
+fn item_template(site: &Url, text: &str, pattern: Option<&IdPattern>) -> Result<Template, Problem> {
+    let refuse = |found: String, allowed: &str| Problem::new("item.url", found, allowed);
+    let template = Template::new(text).map_err(|error| refuse(error.to_string(), template::WORDS))?;
     if let Some(pattern) = pattern {
-        let known = |name: &&str| *name == "id" || pattern.groups().iter().any(|group| group == name);
-        if let Some(unknown) = template.names().find(|name| !known(name)) {
-            let groups: String = pattern.groups().iter().map(|g| format!(", `{{{g}}}`")).collect();
-            return refuse(format!("the placeholder `{{{unknown}}}`"), &format!("`{{id}}`{groups}: the groups of `idPattern`"));
-        }
+        let known: Vec<&str> =
+            std::iter::once("id").chain(pattern.groups().iter().map(String::as_str)).collect();
+        template.names_only(&known).map_err(|unknown| {
+            refuse(unknown.to_string(), &format!("{}, from the groups of `idPattern`", unknown.known()))
+        })?;
     }
-    let filled = |with: &str| template.fill(|_| Ok::<_, std::convert::Infallible>(with.to_owned())).unwrap_or_default();
-    match (resolve(site, &filled("1")), resolve(site, &filled("2"))) {
-        (Ok(one), Ok(two)) if one.origin() != two.origin() => {
-            refuse(crate::id::excerpt(text), "placeholders in the path, query or fragment only, never in the host")
-        }
-        (Ok(one), Ok(two)) if one == two => {
-            refuse(crate::id::excerpt(text), "a URL with `{id}` or another placeholder, so that items differ")
-        }
-        (Ok(_), Ok(_)) => Some(template),
-        (Err(found), _) | (_, Err(found)) => refuse(found, HTTP),
+    let filled = |with: &str| template.fill(|_| Ok::<_, Infallible>(with.to_owned())).unwrap_or_default();
+    let leads = |with: &str| resolve(site, &filled(with)).map_err(|found| refuse(found, HTTP));
+    let (one, other) = (leads("1")?, leads("2")?);
+    if one.origin() != other.origin() {
+        Err(refuse(excerpt(text), "placeholders in the path, query or fragment only, never in the host"))
+    } else if one == other {
+        Err(refuse(excerpt(text), "a URL with `{id}` or another placeholder, so that items differ"))
+    } else {
+        Ok(template)
     }
 }
 
@@ -162,7 +162,9 @@ mod tests {
         let addresses = addresses("/i/{id}").unwrap();
         let mut random = fastrand::Rng::with_seed(5);
         for _ in 0..2000 {
-            let text: String = (0..random.usize(1..9)).map(|_| char::from(random.choice("a-/.:@?#%&=~!".bytes()).unwrap())).collect();
+            let text: String = (0..random.usize(1..9))
+                .map(|_| char::from(random.choice("a-/.:@?#%&=~!".bytes()).unwrap()))
+                .collect();
             let Ok(id) = ItemId::new(format!("a-{text}")) else { continue };
             let url = addresses.item(&id).unwrap();
             let mut path = url.path_segments().unwrap();
@@ -190,6 +192,9 @@ mod tests {
         recipe.list.url = "/list/{id}".to_owned();
         recipe.list.id_pattern = "x".to_owned();
         let problems = Addresses::new(&Url::parse("https://site.example/").unwrap(), &recipe).unwrap_err();
-        assert_eq!(problems.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(), ["list.url", "list.idPattern"]);
+        assert_eq!(
+            problems.iter().map(|p| p.path.as_str()).collect::<Vec<_>>(),
+            ["list.url", "list.idPattern"]
+        );
     }
 }

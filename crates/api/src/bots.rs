@@ -119,7 +119,11 @@ mod tests {
             (-4, -2, -1, (9, 0, 0), 0),
         ] {
             let (ready, held, delayed_due) = work;
-            assert_eq!(bots(min, max, holds).desired(ready, held, delayed_due), expected, "{min} {max} {holds} {work:?}");
+            assert_eq!(
+                bots(min, max, holds).desired(ready, held, delayed_due),
+                expected,
+                "{min} {max} {holds} {work:?}"
+            );
         }
     }
 

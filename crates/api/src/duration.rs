@@ -33,7 +33,7 @@ pub(crate) const PERIOD_WORDS: &str = "`300ms`, `3s`, `45m` or `1h30m`";
 
 impl Period {
     /// The longest: 99,999 hours. Longer ones are cut to it.
-    pub const MAX: Self = Self(Duration::from_secs(99_999 * 3600));
+    pub const MAX: Self = Self(Duration::from_hours(99_999));
 
     /// `n` milliseconds.
     #[must_use]
@@ -68,7 +68,8 @@ fn parse(text: &str) -> Option<u64> {
         let end = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (number, after) = rest.split_at(end);
         // `5ms` must not be read as five minutes and a stray `s`.
-        let Some(after) = after.strip_prefix(unit).filter(|a| a.is_empty() || a.as_bytes()[0].is_ascii_digit())
+        let Some(after) =
+            after.strip_prefix(unit).filter(|a| a.is_empty() || a.as_bytes()[0].is_ascii_digit())
         else {
             continue;
         };
@@ -160,13 +161,13 @@ mod tests {
 
     #[test]
     fn refuses_the_rest() {
-        for text in [
-            "", "0", "5", "s", "ms", "-3s", "+3s", "1.5s", "3 s", " 3s", "3s ", "3S", "3us", "3d", "1m1h", "1s1s", "5mss",
-            "PT3S", "1e3s", "٣s", "3s\n", "1h30", "99999999999999999999h", "100000h", "9999999999999ms",
-        ] {
+        let texts = "|0|5|s|ms|-3s|+3s|1.5s|3 s| 3s|3s |3S|3us|3d|1m1h|1s1s|5mss|PT3S|1e3s|\u{663}s|3s\n|1h30|\
+                     99999999999999999999h|100000h|9999999999999ms";
+        let pattern = regex::Regex::new(PERIOD).unwrap();
+        for text in texts.split('|') {
             assert!(text.parse::<Period>().is_err(), "{text:?}");
-            let pattern = regex::Regex::new(PERIOD).unwrap();
-            assert!(text.len() < 2 || !pattern.is_match(text.trim_end_matches('\n')) || text.ends_with('\n'), "{text:?}");
+            // The schema's `minLength` refuses the empty text.
+            assert!(text.is_empty() || !pattern.is_match(text), "{text:?}");
         }
     }
 
@@ -194,7 +195,9 @@ mod tests {
         let pattern = regex::Regex::new(PERIOD).unwrap();
         let mut random = fastrand::Rng::with_seed(11);
         for _ in 0..20_000 {
-            let text: String = (0..random.usize(2..10)).map(|_| char::from(random.choice("019hms".bytes()).unwrap())).collect();
+            let text: String = (0..random.usize(2..10))
+                .map(|_| char::from(random.choice("019hms".bytes()).unwrap()))
+                .collect();
             assert_eq!(text.parse::<Period>().is_ok(), pattern.is_match(&text), "{text}");
         }
     }
@@ -213,7 +216,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(13);
         for bits in 24..64 {
             let period = Period::millis(random.u64(..) >> bits);
-            let object = serde_json::json!({ "p": period, "ms": u64::try_from(period.get().as_millis()).unwrap() });
+            let object =
+                serde_json::json!({ "p": period, "ms": u64::try_from(period.get().as_millis()).unwrap() });
             Validator::new().validate(&schema, &object, None).unwrap_or_else(|e| panic!("{object}: {e}"));
         }
     }

@@ -100,7 +100,8 @@ pub struct ScrapeFleetSpec {
 pub struct ScrapeFleetStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))] // the integers that JSON carries exactly
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    // the integers that JSON carries exactly
     pub observed_generation: Option<i64>,
 }
 

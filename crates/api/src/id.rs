@@ -103,21 +103,20 @@ id!(
 
 /// A hostile text for people to see: in backquotes, on one line, control characters and backquotes escaped, cut after 80 characters.
 pub(crate) fn excerpt(text: &str) -> String {
-    format!("`{}`", tame(text))
+    format!("`{}`", tame(text, 80))
 }
 
-/// The same without the backquotes.
-pub(crate) fn tame(text: &str) -> String {
-    const MOST: usize = 80;
+/// The same without the backquotes, cut after `most` characters.
+pub(crate) fn tame(text: &str, most: usize) -> String {
     let mut shown = String::new();
-    for c in text.chars().take(MOST) {
+    for c in text.chars().take(most) {
         match c {
             '`' => shown.push_str("\\u{60}"),
             '"' | '\'' | '\\' => shown.push(c),
             _ => shown.extend(c.escape_debug()),
         }
     }
-    if text.chars().nth(MOST).is_some() {
+    if text.chars().nth(most).is_some() {
         shown.push_str("...");
     }
     shown
@@ -183,7 +182,9 @@ mod tests {
 
     #[test]
     fn item_ids_take_what_sites_use() {
-        for text in ["battle-gen9randombattle-12", "a", "...", "../x", "42?page=3&x=1#top", "{id}", "%2e", "a:b;c|d~"] {
+        for text in
+            ["battle-gen9randombattle-12", "a", "...", "../x", "42?page=3&x=1#top", "{id}", "%2e", "a:b;c|d~"]
+        {
             assert_eq!(ItemId::new(text).unwrap().as_str(), text);
         }
         assert!(ItemId::new("x".repeat(200)).is_ok());

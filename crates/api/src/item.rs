@@ -27,7 +27,7 @@ pub struct IdPattern {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidIdPattern {
     /// It is not a regular expression.
-    #[error("a regular expression that cannot be used ({0})")]
+    #[error("{0}")]
     Syntax(String),
     /// It has no group `id`.
     #[error("a pattern without the group `(?<id>...)`")]
@@ -48,10 +48,14 @@ impl InvalidIdPattern {
     #[must_use]
     pub fn allowed(&self) -> &'static str {
         match self {
-            Self::Syntax(_) => "a regular expression as Rust's regex crate reads it, without look-around and back-references",
+            Self::Syntax(_) => pattern::WORDS,
             Self::NoId => "a pattern with the group `(?<id>...)` around what tells items apart",
-            Self::Outside(_) => "named groups inside `(?<id>...)`: move it inside, or make it a group without a name",
-            Self::Optional(_) => "named groups that are part of every match: put the `?`, `*` or `|` inside the group",
+            Self::Outside(_) => {
+                "named groups inside `(?<id>...)`: move it inside, or make it a group without a name"
+            }
+            Self::Optional(_) => {
+                "named groups that are part of every match: put the `?`, `*` or `|` inside the group"
+            }
             Self::Taken(_) => "other names than `fleet` and `shard`: rename the group",
         }
     }
@@ -67,11 +71,12 @@ impl IdPattern {
         let whole = pattern::compile(text).map_err(syntax)?;
         let hir = regex_syntax::parse(text).map_err(|e| syntax(e.to_string()))?;
         let mut found = Vec::new();
-        named_groups(&hir, &Standing { inside: false, sure: true }, &mut found);
+        named_groups(&hir, Standing { inside: false, sure: true }, &mut found);
         let Some((id, _)) = found.iter().find(|(capture, _)| name(capture) == "id") else {
             return Err(vec![InvalidIdPattern::NoId]);
         };
-        let faults: Vec<_> = found.iter().filter_map(|(capture, standing)| fault(name(capture), standing)).collect();
+        let faults: Vec<_> =
+            found.iter().filter_map(|(capture, standing)| fault(name(capture), *standing)).collect();
         if !faults.is_empty() {
             return Err(faults);
         }
@@ -99,7 +104,10 @@ impl IdPattern {
     #[must_use]
     pub fn groups_of(&self, id: &ItemId) -> Option<Groups> {
         let captures = self.inner.captures(id.as_str())?;
-        self.groups.iter().map(|name| Some((name.clone(), captures.name(name)?.as_str().to_owned()))).collect()
+        self.groups
+            .iter()
+            .map(|name| Some((name.clone(), captures.name(name)?.as_str().to_owned())))
+            .collect()
     }
 }
 
@@ -116,25 +124,27 @@ fn name(capture: &Capture) -> &str {
     capture.name.as_deref().unwrap_or_default()
 }
 
-fn named_groups<'h>(hir: &'h Hir, standing: &Standing, found: &mut Vec<(&'h Capture, Standing)>) {
-    let unsure = Standing { sure: false, ..*standing };
+fn named_groups<'h>(hir: &'h Hir, standing: Standing, found: &mut Vec<(&'h Capture, Standing)>) {
+    let unsure = Standing { sure: false, ..standing };
     match hir.kind() {
         HirKind::Capture(capture) => {
             if capture.name.is_some() {
-                found.push((capture, *standing));
+                found.push((capture, standing));
             }
             let inside = standing.inside || name(capture) == "id";
-            named_groups(&capture.sub, &Standing { inside, ..*standing }, found);
+            named_groups(&capture.sub, Standing { inside, ..standing }, found);
         }
-        HirKind::Repetition(repetition) if repetition.min == 0 => named_groups(&repetition.sub, &unsure, found),
+        HirKind::Repetition(repetition) if repetition.min == 0 => {
+            named_groups(&repetition.sub, unsure, found);
+        }
         HirKind::Repetition(repetition) => named_groups(&repetition.sub, standing, found),
         HirKind::Concat(parts) => parts.iter().for_each(|part| named_groups(part, standing, found)),
-        HirKind::Alternation(parts) => parts.iter().for_each(|part| named_groups(part, &unsure, found)),
+        HirKind::Alternation(parts) => parts.iter().for_each(|part| named_groups(part, unsure, found)),
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {}
     }
 }
 
-fn fault(name: &str, standing: &Standing) -> Option<InvalidIdPattern> {
+fn fault(name: &str, standing: Standing) -> Option<InvalidIdPattern> {
     let owned = name.to_owned();
     if name != "id" && TAKEN.contains(&name) {
         Some(InvalidIdPattern::Taken(owned))
@@ -164,7 +174,9 @@ mod tests {
         let (id, found) = pattern.read("/battle-gen9ou-12").unwrap();
         assert_eq!(id.as_str(), "battle-gen9ou-12");
         assert_eq!(found, groups(&[("format", "gen9ou"), ("number", "12")]));
-        for attribute in ["", "battle-gen9ou-12", "/battle-gen9ou-", "/battle-gen9ou-12/x", "/battle-GEN-1", "//"] {
+        for attribute in
+            ["", "battle-gen9ou-12", "/battle-gen9ou-", "/battle-gen9ou-12/x", "/battle-GEN-1", "//"]
+        {
             assert_eq!(pattern.read(attribute), None, "{attribute}");
         }
     }
@@ -212,7 +224,10 @@ mod tests {
         assert_eq!(error("(?<id>y)?"), [optional("id".into())]);
         assert_eq!(error("(?<id>y(?<a>x)?)"), [optional("a".into())]);
         assert_eq!(error("(?<id>y(?:(?<a>x)|(?<b>z)))"), [optional("a".into()), optional("b".into())]);
-        assert_eq!(error("(?<id>(?<shard>x))(?<b>y)*"), [InvalidIdPattern::Taken("shard".into()), outside("b".into())]);
+        assert_eq!(
+            error("(?<id>(?<shard>x))(?<b>y)*"),
+            [InvalidIdPattern::Taken("shard".into()), outside("b".into())]
+        );
         assert!(IdPattern::new("(?<id>(?<a>x?)(?<b>y|z)+)").is_ok());
     }
 
@@ -221,7 +236,9 @@ mod tests {
         let pattern = IdPattern::new(r"(?<id>(?<a>[a-c]+)-?(?<b>[b-d]*))").unwrap();
         let mut random = fastrand::Rng::with_seed(3);
         for _ in 0..2000 {
-            let attribute: String = (0..random.usize(0..12)).map(|_| char::from(random.choice("abcd-/".bytes()).unwrap())).collect();
+            let attribute: String = (0..random.usize(0..12))
+                .map(|_| char::from(random.choice("abcd-/".bytes()).unwrap()))
+                .collect();
             if let Some((id, found)) = pattern.read(&attribute) {
                 assert_eq!(pattern.groups_of(&id), Some(found), "{attribute}");
             }

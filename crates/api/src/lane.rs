@@ -42,7 +42,7 @@ pub struct Lane {
 
 /// A lane's `match` that does not compile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("lane {lane}: `match` is not a regular expression: {why}")]
+#[error("lane {lane}: `match` cannot be used: {why}")]
 pub struct InvalidLane {
     lane: LaneName,
     why: String,
@@ -68,7 +68,8 @@ impl Lanes {
     /// The lane an item goes to: the first that takes it.
     #[must_use]
     pub fn lane_for(&self, item: &ItemId) -> &Lane {
-        let (last, others) = self.0.split_last().unwrap_or_else(|| unreachable!("`new` puts a lane at the end"));
+        let (last, others) =
+            self.0.split_last().unwrap_or_else(|| unreachable!("`new` puts a lane at the end"));
         others.iter().find(|lane| lane.takes(item)).unwrap_or(last)
     }
 }
@@ -122,6 +123,6 @@ mod tests {
     #[test]
     fn a_lane_that_does_not_compile_is_named() {
         let error = Lanes::new(&[lane("bad", Some("("))]).unwrap_err().to_string();
-        assert_eq!(error, "lane bad: `match` is not a regular expression: unclosed group");
+        assert_eq!(error, "lane bad: `match` cannot be used: `(` (unclosed group)");
     }
 }

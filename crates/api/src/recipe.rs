@@ -5,11 +5,12 @@
 //! site needs one. In-page scripts are bodies of (possibly async) functions; `{id}` placeholders are only for
 //! selectors and URLs, scripts get ids as arguments.
 
+use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Period,
+    Period, pattern,
     schema::{between, rule},
 };
 
@@ -59,6 +60,19 @@ pub struct Recipe {
     /// Signs that the site drops what is asked too fast: the pace goes down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throttled_when: Option<Condition>,
+}
+
+impl Recipe {
+    /// The compiled `completeWhen`. One that does not compile, which no recipe that was checked has, never matches:
+    /// an artifact is then stored as partial rather than taken for complete.
+    #[must_use]
+    pub fn complete_patterns(&self) -> Vec<Regex> {
+        self.item
+            .complete_when
+            .iter()
+            .map(|text| pattern::compile(text).unwrap_or_else(|_| pattern::never()))
+            .collect()
+    }
 }
 
 /// Where held items live in the browser.

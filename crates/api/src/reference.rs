@@ -46,7 +46,13 @@ fn section(page: &mut String, path: &str, schema: &Value) {
     }
     let _ = write!(page, "\n| field | default | allowed | meaning |\n|---|---|---|---|\n");
     for (name, field) in fields(schema) {
-        let _ = writeln!(page, "| `{name}` | {} | {} | {} |", default(schema, name, field), allowed(field), meaning(field));
+        let _ = writeln!(
+            page,
+            "| `{name}` | {} | {} | {} |",
+            default(schema, name, field),
+            allowed(field),
+            meaning(field)
+        );
     }
     for (name, field) in fields(schema) {
         let (inner, suffix) = field.get("items").map_or((field, ""), |items| (items, "[]"));
@@ -69,7 +75,8 @@ fn text<'v>(value: &'v Value, name: &str) -> &'v str {
 }
 
 fn default(parent: &Value, name: &str, field: &Value) -> String {
-    let required = parent.get("required").and_then(Value::as_array).is_some_and(|r| r.iter().any(|n| n == name));
+    let required =
+        parent.get("required").and_then(Value::as_array).is_some_and(|r| r.iter().any(|n| n == name));
     match field.get("default") {
         Some(Value::Object(_)) => "see below".to_owned(),
         Some(Value::Array(_)) => "none".to_owned(),

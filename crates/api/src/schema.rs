@@ -11,10 +11,7 @@ pub(crate) fn rule(cel: &str, allowed: &str) -> Rule {
 
 /// A rule that bounds a [`Period`](crate::Period) field.
 pub(crate) fn between(min: &str, max: &str) -> Rule {
-    rule(
-        &format!("self >= duration('{min}') && self <= duration('{max}')"),
-        &format!("{min} to {max}"),
-    )
+    rule(&format!("self >= duration('{min}') && self <= duration('{max}')"), &format!("{min} to {max}"))
 }
 
 /// Makes the schema that schemars derives one that Kubernetes and people read well:
@@ -57,10 +54,11 @@ fn list_values(object: &mut Map<String, Value>) {
         .map(|v| Some((v.get("const")?.clone(), v.get("description")?.as_str()?.replace('\n', " "))))
         .collect();
     let Some(constants) = constants else { return };
-    let mut description = object.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
-    for (value, meaning) in &constants {
-        description.push_str(&format!("\n- `{}`: {meaning}", value.as_str().unwrap_or_default()));
-    }
+    let own = object.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let meanings = constants
+        .iter()
+        .map(|(value, meaning)| format!("- `{}`: {meaning}", value.as_str().unwrap_or_default()));
+    let description = [own].into_iter().chain(meanings).collect::<Vec<_>>().join("\n");
     object.remove("oneOf");
     object.insert("type".into(), json!("string"));
     object.insert("description".into(), json!(description));

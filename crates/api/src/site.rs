@@ -55,7 +55,7 @@ impl Preset {
     #[must_use]
     pub fn groups(self) -> &'static [&'static str] {
         match self {
-            Self::Showdown => &["format", "number"],
+            Self::Showdown => &["format"],
         }
     }
 }

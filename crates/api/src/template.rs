@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::id::excerpt;
+use crate::{id::excerpt, manifest::words::either};
 
 /// Text with placeholders `{name}`. Braces have no other meaning and cannot be written otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,9 +14,28 @@ enum Part {
     Name(String),
 }
 
+/// What a template may have, in words.
+pub(crate) const WORDS: &str = "placeholders such as `{id}`, each closed";
+
+/// A placeholder that nothing fills.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the placeholder `{{{name}}}`")]
+pub struct UnknownName {
+    name: String,
+    known: String,
+}
+
+impl UnknownName {
+    /// The placeholders there are, in words.
+    #[must_use]
+    pub fn known(&self) -> &str {
+        &self.known
+    }
+}
+
 /// Why a text is not a template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found} has {what}; allowed: placeholders such as {{id}}, each closed")]
+#[error("{found} with {what}")]
 pub struct InvalidTemplate {
     found: String,
     what: &'static str,
@@ -32,7 +51,8 @@ impl Template {
             if !rest[at..].starts_with('{') {
                 return Err(refuse("a `}` without a `{`"));
             }
-            let (name, after) = rest[at + 1..].split_once('}').ok_or_else(|| refuse("a `{` without a `}`"))?;
+            let (name, after) =
+                rest[at + 1..].split_once('}').ok_or_else(|| refuse("a `{` without a `}`"))?;
             if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 return Err(refuse("a placeholder whose name is not letters, digits and `_`"));
             }
@@ -50,6 +70,13 @@ impl Template {
             Part::Name(name) => Some(name.as_str()),
             Part::Text(_) => None,
         })
+    }
+
+    /// Refuses the first placeholder whose name is not among `known`.
+    pub fn names_only(&self, known: &[&str]) -> Result<(), UnknownName> {
+        let Some(name) = self.names().find(|name| !known.contains(name)) else { return Ok(()) };
+        let known: Vec<String> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
+        Err(UnknownName { name: name.to_owned(), known: either(&known) })
     }
 
     /// The text with each placeholder replaced by what `value` answers for its name.
@@ -98,9 +125,6 @@ mod tests {
         for text in ["{", "}", "{id", "id}", "{}", "{a b}", "{{id}}", "{id}}", "{a-b}", "{é}"] {
             assert!(Template::new(text).is_err(), "{text}");
         }
-        assert_eq!(
-            Template::new("a{").unwrap_err().to_string(),
-            "`a{` has a `{` without a `}`; allowed: placeholders such as {id}, each closed"
-        );
+        assert_eq!(Template::new("a{").unwrap_err().to_string(), "`a{` with a `{` without a `}`");
     }
 }

@@ -8,7 +8,8 @@ fn committed(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap_or_default()
 }
 
-const REGENERATE: &str = "is not what the types make; run `cargo run -p scrapefleet-api --bin crdgen` and commit it";
+const REGENERATE: &str =
+    "is not what the types make; run `cargo run -p scrapefleet-api --bin crdgen` and commit it";
 
 #[test]
 fn the_crd_is_fresh() {

@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p scrapefleet-api --test golden` writes the texts anew: read the difference.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 use std::{env, fs, path::Path};
 
 use scrapefleet_api::manifest;
@@ -14,7 +16,8 @@ fn said(file: &Path) -> String {
         manifest::load_recipe(std::str::from_utf8(&bytes).unwrap()).map(drop)
     } else {
         let text = String::from_utf8_lossy(&bytes);
-        let overrides: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("# set: ")).map(str::to_owned).collect();
+        let overrides: Vec<_> =
+            text.lines().filter_map(|l| l.strip_prefix("# set: ")).map(str::to_owned).collect();
         manifest::load_bytes(&bytes, &overrides).map(drop)
     };
     match result {
@@ -44,7 +47,11 @@ fn wrong_manifests_are_answered_with_what_to_do() {
         assert_ne!(said, "accepted\n", "{} is not wrong", file.display());
         for line in said.lines() {
             assert!(line.contains(": found ") && line.contains(", allowed: "), "{}: {line}", file.display());
-            assert!(line.chars().count() < 700 && !line.contains(char::is_control), "{}: {line}", file.display());
+            assert!(
+                line.chars().count() < 700 && !line.contains(char::is_control),
+                "{}: {line}",
+                file.display()
+            );
         }
         assert!(said.lines().count() <= 51, "{}", file.display());
     }

@@ -10,13 +10,13 @@ pub(crate) fn classify(error: &WebDriverError) -> (Fault, String) {
     let fault = match error.as_inner() {
         E::Timeout(_) | E::ScriptTimeout(_) | E::WebDriverTimeout(_) => Fault::Timeout,
         E::NoSuchWindow(_) => Fault::TabClosed,
-        E::InvalidSessionId(_) => Fault::BrowserGone,
         E::SessionNotCreated(_) => Fault::CannotStart,
         E::JavascriptError(_) | E::InvalidArgument(_) | E::InvalidSelector(_) => Fault::Script,
         E::NoSuchElement(_) | E::StaleElementReference(_) => Fault::NotFound,
         E::InsecureCertificate(_) => Fault::SiteUnreachable,
-        // A request or its answer was lost on the way: nobody is there.
-        E::HttpError(_)
+        // The session is not known, or a request or its answer was lost on the way: nobody is there.
+        E::InvalidSessionId(_)
+        | E::HttpError(_)
         | E::RequestFailed(_)
         | E::CommandSendError(_)
         | E::CommandRecvError(_)

@@ -110,9 +110,9 @@ async fn start_local(local: &LocalChrome, name: &str) -> Result<Driver, String> 
         .process_group(0)
         .spawn()
         .map_err(|e| format!("cannot start the browser's guard {}: {e}", local.guard.path.display()))?;
-    let (order, out, err) = match (guard.stdin.take(), guard.stdout.take(), guard.stderr.take()) {
-        (Some(order), Some(out), Some(err)) => (order, out, err),
-        _ => return Err("the browser's guard has no pipes".to_owned()),
+    let (Some(order), Some(out), Some(err)) = (guard.stdin.take(), guard.stdout.take(), guard.stderr.take())
+    else {
+        return Err("the browser's guard has no pipes".to_owned());
     };
     // From here on the guard removes the folder.
     let folder = folder.keep();

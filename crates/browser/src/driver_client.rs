@@ -24,7 +24,7 @@ impl DriverClient {
 
     /// Asks a plain page of the driver or of Chrome; answers whether it was there.
     pub(crate) async fn ask(&self, method: http::Method, url: url::Url) -> WebDriverResult<Bytes> {
-        read(self.0.request(method, url).send().await.map_err(lost)?).await
+        read(self.0.request(method, url).send().await.map_err(|e| lost(&e))?).await
     }
 }
 
@@ -37,7 +37,7 @@ impl HttpClient for DriverClient {
             Body::Empty => request,
             Body::Json(json) => request.json(json),
         };
-        let response = request.send().await.map_err(lost)?;
+        let response = request.send().await.map_err(|e| lost(&e))?;
         let status = response.status();
         let body = read(response).await?;
         Response::builder()
@@ -53,7 +53,7 @@ impl HttpClient for DriverClient {
 
 async fn read(mut response: reqwest::Response) -> WebDriverResult<Bytes> {
     let mut body = BytesMut::new();
-    while let Some(part) = response.chunk().await.map_err(lost)? {
+    while let Some(part) = response.chunk().await.map_err(|e| lost(&e))? {
         if body.len() + part.len() > MOST_READ {
             return Err(WebDriverError::NotFound(
                 "answer".to_owned(),
@@ -66,8 +66,8 @@ async fn read(mut response: reqwest::Response) -> WebDriverResult<Bytes> {
 }
 
 /// Says what lies beneath: "connection refused", not "error sending request".
-fn lost(error: reqwest::Error) -> WebDriverError {
-    let mut deepest: &dyn std::error::Error = &error;
+fn lost(error: &reqwest::Error) -> WebDriverError {
+    let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }

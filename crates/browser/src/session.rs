@@ -205,7 +205,7 @@ impl Session {
         }
     }
 
-    /// Runs a command of the DevTools protocol on the current window.
+    /// Runs a command of the `DevTools` protocol on the current window.
     pub(crate) async fn devtools(
         &mut self,
         under: Under,

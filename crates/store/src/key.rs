@@ -1,41 +1,66 @@
 //! Keys: made of the item's id alone, so that a repeat lands on the same key.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use scrapefleet_api::{FleetName, ItemId};
 use serde::{Deserialize, Serialize};
 
-/// A key: parts joined by `/`, each 1 to 255 bytes of `A-Z a-z 0-9 . _ - % =`, none `.` or `..`; 1,000 bytes at most.
+mod field;
+mod template;
+
+pub use template::KeyTemplate;
+
+/// The longest key, in bytes: S3 takes 1,024, of which a prefix of the bucket's owner may need some.
+pub const MAX_KEY: usize = 1_000;
+
+/// The longest part of a key, in bytes: the longest file name that Linux's file systems take.
+pub const MAX_PART: usize = 255;
+
+/// A key: parts joined by `/`, each 1 to 255 bytes of `A-Z a-z 0-9 . _ - % =`, none starting with `.`; 1,000 bytes at most.
 ///
-/// Keys whose first part starts with `_` are the product's own records; a template never makes one.
+/// Keys whose first part starts with `_` are the product's own records; a template never makes one. Parts that
+/// start with `.` are left to the stores themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Key(String);
 
 /// Why a text cannot be a key or a key template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` cannot be a key: {allowed}")]
+#[error("`{found}` cannot be a {what}: {allowed}")]
 pub struct InvalidKey {
+    what: &'static str,
     found: String,
     allowed: String,
+}
+
+impl InvalidKey {
+    fn new(what: &'static str, found: &str, allowed: impl Into<String>) -> Self {
+        let found = found.chars().take(80).collect::<String>().escape_debug().to_string();
+        Self { what, found, allowed: allowed.into() }
+    }
 }
 
 impl Key {
     /// Checks `text` and makes a key of it.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidKey> {
-        Ok(Self(text.into()))
+        let text = text.into();
+        match fault(&text) {
+            None => Ok(Self(text)),
+            Some(allowed) => Err(InvalidKey::new("key", &text, allowed)),
+        }
     }
 
     /// Where the record that `item` is gone is kept.
     #[must_use]
     pub fn gone(fleet: &FleetName, item: &ItemId) -> Self {
-        Self(format!("_gone/{fleet}/{item}"))
+        Self(format!("_gone/{fleet}/{}", field::encoded(item.as_str(), MAX_PART)))
     }
 
     /// Where what was seen when `item` failed at `attempt` is kept; `name` is like `screenshot.png`.
     #[must_use]
     pub fn evidence(fleet: &FleetName, item: &ItemId, attempt: u32, name: &'static str) -> Self {
-        Self(format!("_dead/{fleet}/{item}/{attempt}/{name}"))
+        let item = field::encoded(item.as_str(), MAX_PART);
+        Self(format!("_dead/{fleet}/{item}/{attempt}/{}", field::encoded(name, MAX_PART)))
     }
 
     /// The key as text.
@@ -43,32 +68,58 @@ impl Key {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-/// How the key of an artifact is made from its item's id.
-#[derive(Debug, Clone)]
-pub struct KeyTemplate {
-    template: String,
-}
-
-impl KeyTemplate {
-    /// Checks the template; `groups` are the names that `{...}` may use beside `fleet`, `id` and `shard`.
-    pub fn new(template: &str, groups: &[&str]) -> Result<Self, InvalidKey> {
-        let _ = groups;
-        Ok(Self { template: template.to_owned() })
-    }
-
-    /// The key for an item; text from the item is escaped so that it cannot leave its part of the key.
+    /// The parts between the slashes, from the first to the last; there is at least one.
     #[must_use]
-    pub fn key(&self, fleet: &FleetName, item: &ItemId, groups: &BTreeMap<String, String>) -> Key {
-        let _ = (fleet, groups);
-        Key(self.template.replace("{id}", item.as_str()))
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.0.split('/')
     }
+
+    /// Whether the key is one of the product's own records rather than an artifact.
+    #[must_use]
+    pub fn is_record(&self) -> bool {
+        self.0.starts_with('_')
+    }
+}
+
+/// What a key may be, when `text` is not one.
+fn fault(text: &str) -> Option<String> {
+    if text.len() > MAX_KEY {
+        return Some(format!("it has {} bytes, at most {MAX_KEY} are allowed", text.len()));
+    }
+    text.split('/').find_map(part_fault)
+}
+
+/// What a part may be, when `part` is not one.
+fn part_fault(part: &str) -> Option<String> {
+    let shown = || part.chars().take(80).collect::<String>().escape_debug().to_string();
+    if part.is_empty() {
+        Some("parts between slashes must not be empty".to_owned())
+    } else if part.len() > MAX_PART {
+        Some(format!("its part `{}...` has {} bytes, at most {MAX_PART} are allowed", shown(), part.len()))
+    } else if part.starts_with('.') {
+        Some(format!("its part `{}` starts with a dot", shown()))
+    } else if part.bytes().all(is_key_byte) {
+        None
+    } else {
+        Some(format!("its part `{}` may use only A-Z a-z 0-9 . _ - % =", shown()))
+    }
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'%' | b'=')
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for Key {
+    type Err = InvalidKey;
+    fn from_str(text: &str) -> Result<Self, InvalidKey> {
+        Self::new(text)
     }
 }
 
@@ -84,3 +135,6 @@ impl From<Key> for String {
         key.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,9 @@ pub(crate) fn complete(schema: &Value, value: &mut Value) {
         }
         Value::Array(items) => {
             if let Some(schema) = schema.get("items") {
-                items.iter_mut().for_each(|item| complete(schema, item));
+                for item in items {
+                    complete(schema, item);
+                }
             }
         }
         Value::Number(number) => {
@@ -84,7 +86,10 @@ mod tests {
     #[test]
     fn null_is_the_same_as_left_out_for_known_fields_only() {
         let schema = json!({ "properties": { "a": { "default": 1 }, "b": {} } });
-        assert_eq!(completed(&schema, json!({ "a": null, "b": null, "c": null })), json!({ "a": 1, "c": null }));
+        assert_eq!(
+            completed(&schema, json!({ "a": null, "b": null, "c": null })),
+            json!({ "a": 1, "c": null })
+        );
     }
 
     #[test]

@@ -5,14 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 
-use serde::{
-    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor},
-};
+use serde::de::{DeserializeSeed, EnumAccess, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_yaml_ng::Deserializer;
 
 use super::{MAX_BYTES, Problem};
-use crate::id::excerpt;
+use crate::id::{excerpt, tame};
 
 /// The most values (scalars, lists, mappings) in a document.
 const MAX_VALUES: usize = 20_000;
@@ -22,7 +20,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     bounded(bytes.len())?;
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
-        let line = bytes[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        let line = bytes[..at].split(|b| *b == b'\n').count();
         let found = format!("byte 0x{:02x}, which is not UTF-8", bytes.get(at).copied().unwrap_or_default());
         Problem::new(format!("line {line}"), found, "text in UTF-8: save the file in that encoding")
     })
@@ -41,7 +39,11 @@ pub(super) fn read(yaml: &str) -> Result<Value, Problem> {
             Err(error) => return Err(reader.problem(&error)),
         }
         if documents.len() > 1 {
-            return Err(Problem::new("manifest", "several documents", "one: keep each fleet in a file of its own"));
+            return Err(Problem::new(
+                "manifest",
+                "several documents",
+                "one: keep each fleet in a file of its own",
+            ));
         }
     }
     let one = documents.pop();
@@ -72,7 +74,10 @@ impl Reader {
 
     fn count<E: Error>(&self) -> Result<(), E> {
         let Some(left) = self.left.get().checked_sub(1) else {
-            return Err(self.refuse(format!("more than {MAX_VALUES} values"), "fewer; aliases count as often as they are used"));
+            return Err(self.refuse(
+                format!("more than {MAX_VALUES} values"),
+                "fewer; aliases count as often as they are used",
+            ));
         };
         self.left.set(left);
         Ok(())
@@ -85,7 +90,11 @@ impl Reader {
         );
         match self.fault.take() {
             Some((found, allowed)) => Problem::new(path, found, allowed),
-            None => Problem::new(path, format!("YAML that cannot be read ({})", one_line(error)), "well-formed YAML"),
+            None => Problem::new(
+                path,
+                format!("YAML that cannot be read ({})", one_line(error)),
+                "well-formed YAML",
+            ),
         }
     }
 }
@@ -97,7 +106,7 @@ fn one_line(error: &serde_yaml_ng::Error) -> String {
         Some(at) => words.replace(&format!(" at line {} column {}", at.line(), at.column()), ""),
         None => words,
     };
-    words.chars().take(200).flat_map(char::escape_debug).collect()
+    tame(&words, 200)
 }
 
 impl<'de> DeserializeSeed<'de> for &Reader {
@@ -118,6 +127,11 @@ impl<'de> Visitor<'de> for &Reader {
         self.count().map(|()| Value::Null)
     }
 
+    /// What the library answers for an empty document.
+    fn visit_none<E: Error>(self) -> Result<Value, E> {
+        self.visit_unit()
+    }
+
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
         self.count().map(|()| value.into())
     }
@@ -128,6 +142,17 @@ impl<'de> Visitor<'de> for &Reader {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
         self.count().map(|()| value.into())
+    }
+
+    /// A whole number that nothing here allows; as a floating-point number it is told so at its field.
+    #[expect(clippy::cast_precision_loss, reason = "it is out of every bound by far")]
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "it is out of every bound by far")]
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        self.visit_f64(value as f64)
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
@@ -149,6 +174,12 @@ impl<'de> Visitor<'de> for &Reader {
             list.push(value);
         }
         Ok(list.into())
+    }
+
+    /// A value with a tag, such as `!include x`.
+    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<Value, A::Error> {
+        let (tag, _) = access.variant::<String>()?;
+        Err(self.refuse(format!("the tag {}", excerpt(&tag)), "a value without a tag"))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {

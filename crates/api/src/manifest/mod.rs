@@ -17,10 +17,18 @@ pub(crate) mod words;
 #[cfg(test)]
 mod tests;
 
+use std::sync::LazyLock;
+
+use kube::core::cel::CompiledSchema;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::{ScrapeFleet, crd, id::DNS_LABEL, recipe::Recipe};
+use self::rules::Documents;
+use crate::{
+    ScrapeFleet, crd,
+    id::{DNS_LABEL, tame},
+    recipe::Recipe,
+};
 
 pub(crate) use admission::complete;
 pub use problem::{Problem, Problems};
@@ -32,12 +40,9 @@ pub const MAX_BYTES: usize = 512 * 1024;
 /// Reads a manifest from YAML text, applies `overrides` (`spec.site.url=http://...`) and checks everything.
 pub fn load(yaml: &str, overrides: &[String]) -> Result<ScrapeFleet, Problems> {
     let mut document = document::read(yaml)?;
-    let schema = local_schema();
-    kind_of(&document, &schema)?;
-    let mut problems = overrides::apply(&mut document, &schema, overrides);
-    let fleet: Option<ScrapeFleet> = admit(&mut document, &schema, &crd::RULES, &mut problems);
-    problems.extend(fleet.iter().flat_map(check));
-    conclude(fleet, problems)
+    kind_of(&document)?;
+    let problems = overrides::apply(&mut document, &SCHEMA, overrides);
+    admit(&document, &SCHEMA, &crd::RULES, check, problems)
 }
 
 /// The same for bytes as they were read from a file.
@@ -47,59 +52,64 @@ pub fn load_bytes(bytes: &[u8], overrides: &[String]) -> Result<ScrapeFleet, Pro
 
 /// Reads a recipe that stands alone in YAML text, under the rules it has inside a manifest.
 pub fn load_recipe(yaml: &str) -> Result<Recipe, Problems> {
-    let mut document = document::read(yaml)?;
-    let mut problems = Vec::new();
-    let recipe: Option<Recipe> = admit(&mut document, crd::recipe_schema(), crd::recipe_rules(), &mut problems);
-    problems.extend(recipe.iter().flat_map(check_recipe));
-    conclude(recipe, problems)
+    let document = document::read(yaml)?;
+    admit(&document, crd::recipe_schema(), crd::recipe_rules(), check_recipe, Vec::new())
 }
 
-/// What the API server does with an object: complete it, check its structure, then its rules.
-/// The value is there when its structure is right, so that its meaning can be checked as well.
+/// What the API server does with an object: complete it, check its structure, then its rules. Then, where the
+/// structure is right, what it means.
 fn admit<T: DeserializeOwned>(
-    document: &mut Value,
+    written: &Value,
     schema: &Value,
-    rules: &kube::core::cel::CompiledSchema,
-    problems: &mut Vec<Problem>,
-) -> Option<T> {
-    complete(schema, document);
-    let wrong = structure::check(schema, document);
-    problems.extend(rules::check(rules, document, &wrong));
+    rules: &CompiledSchema,
+    meaning: fn(&T) -> Vec<Problem>,
+    mut problems: Vec<Problem>,
+) -> Result<T, Problems> {
+    let mut document = written.clone();
+    complete(schema, &mut document);
+    let wrong = structure::check(schema, &document);
     let sound = wrong.is_empty();
+    problems.extend(rules::check(rules, &Documents { written, complete: &document }, &wrong));
     problems.extend(wrong);
-    if !sound {
-        return None;
-    }
-    match serde_path_to_error::deserialize(&*document) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            problems.push(Problem::new(error.path(), "a value that does not fit", error.inner()));
-            None
-        }
-    }
-}
-
-fn conclude<T>(value: Option<T>, problems: Vec<Problem>) -> Result<T, Problems> {
+    let value = if sound { typed(document, &mut problems) } else { None };
+    // What a rule has said of a field already is not said again in other words.
+    let said: Vec<String> = problems.iter().map(|p| p.path.clone()).collect();
+    problems.extend(value.iter().flat_map(meaning).filter(|p| !said.contains(&p.path)));
     match value {
         Some(value) if problems.is_empty() => Ok(value),
         _ => Err(Problems::bounded(problems)),
     }
 }
 
-/// Something that is no ScrapeFleet at all is told so, not compared field by field with one.
-fn kind_of(document: &Value, schema: &Value) -> Result<(), Problems> {
+fn typed<T: DeserializeOwned>(document: Value, problems: &mut Vec<Problem>) -> Option<T> {
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| {
+            problems.push(Problem::new(
+                error.path(),
+                "a value that does not fit",
+                tame(&error.inner().to_string(), 200),
+            ));
+        })
+        .ok()
+}
+
+/// Something that is no `ScrapeFleet` at all is told so, not compared field by field with one.
+fn kind_of(document: &Value) -> Result<(), Problems> {
+    if !document.is_object() {
+        return Err(Problems(structure::check(&SCHEMA, document)));
+    }
     let problems: Vec<Problem> = ["apiVersion", "kind"]
         .into_iter()
         .flat_map(|field| {
             let value = document.get(field).cloned().unwrap_or_default();
-            structure::check_at(&schema["properties"][field], &value, field)
+            structure::check_at(&SCHEMA["properties"][field], &value, field)
         })
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(Problems(problems)) }
 }
 
 /// The CRD's schema with what the API server knows by itself of every object: its type and its metadata.
-fn local_schema() -> Value {
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     let mut schema = crd::SCHEMA.clone();
     let properties = &mut schema["properties"];
     properties["apiVersion"] = json!({ "type": "string", "enum": [crd::api_version()] });
@@ -107,11 +117,12 @@ fn local_schema() -> Value {
     properties["metadata"] = metadata_schema();
     schema["required"] = json!(["apiVersion", "kind", "metadata", "spec"]);
     schema
-}
+});
 
 /// What a person writes of the metadata, and, unchecked, what `kubectl get -o yaml` adds.
 fn metadata_schema() -> Value {
-    let texts = json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 65_536 } });
+    let texts =
+        json!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 65_536 } });
     json!({
         "type": "object",
         "required": ["name"],

@@ -11,7 +11,13 @@ pub(super) fn apply(document: &mut Value, schema: &Value, overrides: &[String]) 
 }
 
 fn apply_one(document: &mut Value, schema: &Value, text: &str) -> Result<(), Problem> {
-    let form = || Problem::new("override", excerpt(text), "path=value, such as `spec.bots.max=3` or `spec.lanes[0].weight=2`");
+    let form = || {
+        Problem::new(
+            "override",
+            excerpt(text),
+            "path=value, such as `spec.bots.max=3` or `spec.lanes[0].weight=2`",
+        )
+    };
     let (path, value) = text.split_once('=').ok_or_else(form)?;
     let steps = steps(path).ok_or_else(form)?;
     let (place, schema) = place(document, schema, &steps)?;
@@ -62,7 +68,12 @@ fn place<'d, 's>(
 
 type Place<'d, 's> = (&'d mut Value, &'s Value, String);
 
-fn field<'d, 's>(value: &'d mut Value, schema: &'s Value, path: &str, name: &str) -> Result<Place<'d, 's>, Problem> {
+fn field<'d, 's>(
+    value: &'d mut Value,
+    schema: &'s Value,
+    path: &str,
+    name: &str,
+) -> Result<Place<'d, 's>, Problem> {
     let known = schema.get("properties").and_then(Value::as_object);
     let inside = structure::join(path, name);
     let Some(inner) = known.and_then(|k| k.get(name)).or_else(|| schema.get("additionalProperties")) else {
@@ -77,19 +88,20 @@ fn field<'d, 's>(value: &'d mut Value, schema: &'s Value, path: &str, name: &str
     }
 }
 
-fn item<'d, 's>(value: &'d mut Value, schema: &'s Value, path: &str, index: usize) -> Result<Place<'d, 's>, Problem> {
+fn item<'d, 's>(
+    value: &'d mut Value,
+    schema: &'s Value,
+    path: &str,
+    index: usize,
+) -> Result<Place<'d, 's>, Problem> {
     let inside = format!("{path}[{index}]");
     let Some(inner) = schema.get("items") else {
         return Err(Problem::new(inside, "an override of an item", words::allowed(schema)));
     };
     let length = value.as_array().map_or(0, Vec::len);
-    match value.get_mut(index) {
-        Some(item) => Ok((item, inner, inside)),
-        None => {
-            let allowed = format!("an item that the manifest has: it has {length} there, counted from 0");
-            Err(Problem::new(inside, "an override of a missing item", allowed))
-        }
-    }
+    let allowed = format!("an item that the manifest has: it has {length} there, counted from 0");
+    let missing = Problem::new(&inside, "an override of a missing item", allowed);
+    value.get_mut(index).map(|item| (item, inner, inside)).ok_or(missing)
 }
 
 /// The value as YAML would read it, except that a field of text takes it as it is.
@@ -100,7 +112,8 @@ fn parsed(schema: &Value, path: &str, value: &str) -> Result<Value, Problem> {
     if value.trim().is_empty() {
         return Ok(Value::Null);
     }
-    document::read(value).map_err(|problem| Problem { path: format!("override of {}", crate::id::tame(path)), ..problem })
+    document::read(value)
+        .map_err(|problem| Problem { path: format!("override of {}", crate::id::tame(path, 80)), ..problem })
 }
 
 #[cfg(test)]
@@ -154,7 +167,10 @@ mod tests {
             ("txt=1", "txt: found an override of an unknown field, allowed: `text` (did you mean that?)"),
             ("text.more=1", "text.more: found an override of an unknown field, allowed: no field here"),
             ("inner.flog=1", "inner.flog: found an override of an unknown field, allowed: `flag`"),
-            ("list[0].text=1", "list[0]: found an override of a missing item, allowed: an item that the manifest has: it has 0"),
+            (
+                "list[0].text=1",
+                "list[0]: found an override of a missing item, allowed: an item that the manifest has: it has 0",
+            ),
             ("text[0]=1", "text[0]: found an override of an item, allowed: text"),
             ("number=[", "override of number: found YAML that cannot be read"),
         ] {

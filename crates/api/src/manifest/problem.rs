@@ -42,7 +42,11 @@ impl Problems {
         let more = problems.len().saturating_sub(Self::MOST);
         if more > 0 {
             problems.truncate(Self::MOST);
-            problems.push(Problem::new("manifest", format!("{more} more problems"), "none: repair those above first"));
+            problems.push(Problem::new(
+                "manifest",
+                format!("{more} more problems"),
+                "none: repair those above first",
+            ));
         }
         Self(problems)
     }

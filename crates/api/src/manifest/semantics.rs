@@ -5,18 +5,23 @@ use url::Url;
 
 use super::Problem;
 use crate::{
-    ScrapeFleet, address::Addresses, id::excerpt, item::IdPattern, lane::LaneSpec, pattern, recipe::Recipe,
-    site::SiteSpec, template::Template,
+    ScrapeFleet,
+    address::Addresses,
+    id::excerpt,
+    item::IdPattern,
+    lane::LaneSpec,
+    pattern,
+    recipe::Recipe,
+    site::SiteSpec,
+    template::{self, Template},
 };
-
-/// What a regular expression may be.
-const REGEX: &str = "a regular expression as Rust's regex crate reads it, without look-around and back-references";
 
 /// What is wrong with a fleet beyond the rules of its schema. Holds on any fleet, whether or not those rules do.
 #[must_use]
 pub fn check(fleet: &ScrapeFleet) -> Vec<Problem> {
     let spec = &fleet.spec;
-    let mut problems: Vec<Problem> = spec.lanes.iter().enumerate().filter_map(|(i, lane)| check_lane(i, lane)).collect();
+    let mut problems: Vec<Problem> =
+        spec.lanes.iter().enumerate().filter_map(|(i, lane)| check_lane(i, lane)).collect();
     problems.extend(check_site(&spec.site));
     problems.extend(check_key(&spec.store.key, &groups(&spec.site)));
     problems
@@ -31,7 +36,7 @@ pub fn check_recipe(recipe: &Recipe) -> Vec<Problem> {
 
 fn check_lane(index: usize, lane: &LaneSpec) -> Option<Problem> {
     let error = pattern::compile(lane.matches.as_deref()?).err()?;
-    Some(Problem::new(format!("spec.lanes[{index}].match"), error, REGEX))
+    Some(Problem::new(format!("spec.lanes[{index}].match"), error, pattern::WORDS))
 }
 
 fn check_site(site: &SiteSpec) -> Vec<Problem> {
@@ -54,7 +59,7 @@ fn check_site(site: &SiteSpec) -> Vec<Problem> {
 fn check_recipe_at(site: &Url, recipe: &Recipe) -> Vec<Problem> {
     let expressions = recipe.item.complete_when.iter().enumerate().filter_map(|(i, text)| {
         let error = pattern::compile(text).err()?;
-        Some(Problem::new(format!("item.completeWhen[{i}]"), error, REGEX))
+        Some(Problem::new(format!("item.completeWhen[{i}]"), error, pattern::WORDS))
     });
     let mut problems: Vec<Problem> = expressions.collect();
     problems.extend(Addresses::new(site, recipe).err().unwrap_or_default());
@@ -69,30 +74,20 @@ fn groups(site: &SiteSpec) -> Vec<String> {
     site.preset.map(|preset| preset.groups().iter().map(|g| (*g).to_owned()).collect()).unwrap_or_default()
 }
 
-fn check_key(key: &str, groups: &[String]) -> Vec<Problem> {
-    let refuse = |found: String, allowed: String| vec![Problem::new("spec.store.key", found, allowed)];
+fn check_key(key: &str, groups: &[String]) -> Option<Problem> {
+    let refuse = |found: String, allowed: &str| Some(Problem::new("spec.store.key", found, allowed));
     let template = match Template::new(key) {
         Ok(template) => template,
-        Err(error) => return refuse(error.to_string(), "placeholders such as `{id}`, each closed".to_owned()),
+        Err(error) => return refuse(error.to_string(), template::WORDS),
     };
     let own = ["fleet", "id", "shard"];
     let known: Vec<&str> = own.into_iter().chain(groups.iter().map(String::as_str)).collect();
-    let unknown: Vec<Problem> = template
-        .names()
-        .filter(|name| !known.contains(name))
-        .flat_map(|name| {
-            let known: Vec<String> = known.iter().map(|k| format!("`{{{k}}}`")).collect();
-            refuse(
-                format!("the placeholder `{{{name}}}`"),
-                format!("{}: those of the product and the groups of `idPattern`", known.join(", ")),
-            )
-        })
-        .collect();
-    if !unknown.is_empty() {
-        return unknown;
+    if let Err(unknown) = template.names_only(&known) {
+        let allowed = format!("{}, from the product and the groups of `idPattern`", unknown.known());
+        return refuse(unknown.to_string(), &allowed);
     }
     if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return refuse(excerpt(key), "parts between `/` that are neither empty nor `.` or `..`".to_owned());
+        return refuse(excerpt(key), "parts between `/` that are neither empty nor `.` or `..`");
     }
-    Vec::new()
+    None
 }

@@ -11,11 +11,28 @@ use serde_json::{Map, Value};
 use super::{Problem, words};
 use crate::id::tame;
 
-/// Keywords that [`check`] looks at, or that allow everything.
+/// Keywords that [`check`] looks at, or that forbid nothing that is still there: nulls are dropped before.
 #[cfg(test)]
 pub(super) const KEYWORDS: &[&str] = &[
-    "type", "enum", "minimum", "maximum", "minLength", "maxLength", "pattern", "minItems", "maxItems", "maxProperties",
-    "required", "properties", "additionalProperties", "items", "default", "description", "title", "format",
+    "type",
+    "enum",
+    "minimum",
+    "maximum",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+    "maxProperties",
+    "required",
+    "properties",
+    "additionalProperties",
+    "items",
+    "default",
+    "description",
+    "title",
+    "format",
+    "nullable",
     "x-kubernetes-validations",
 ];
 
@@ -33,7 +50,7 @@ pub(super) fn check_at(schema: &Value, value: &Value, path: &str) -> Vec<Problem
 
 /// Joins a path and the name of a field.
 pub(super) fn join(path: &str, field: &str) -> String {
-    let field = tame(field);
+    let field = tame(field, 80);
     if path.is_empty() { field } else { format!("{path}.{field}") }
 }
 
@@ -79,10 +96,16 @@ impl Walk {
                 }
             }
         }
-        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        for name in
+            schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        {
             if !fields.contains_key(name) {
                 let allowed = known.and_then(|k| k.get(name)).map(words::allowed).unwrap_or_default();
-                self.problems.push(Problem::new(join(path, name), "nothing", format!("{allowed}; the field is required")));
+                self.problems.push(Problem::new(
+                    join(path, name),
+                    "nothing",
+                    format!("{allowed}; the field is required"),
+                ));
             }
         }
     }
@@ -108,11 +131,13 @@ fn is_within(schema: &Value, value: &Value) -> bool {
     match value {
         Value::Number(number) => {
             let number = number.as_f64().unwrap_or(f64::NAN);
-            let bound = |keyword: &str, otherwise| schema.get(keyword).and_then(Value::as_f64).unwrap_or(otherwise);
+            let bound =
+                |keyword: &str, otherwise| schema.get(keyword).and_then(Value::as_f64).unwrap_or(otherwise);
             (bound("minimum", f64::MIN)..=bound("maximum", f64::MAX)).contains(&number)
         }
         Value::String(text) => {
-            sizes(schema, "minLength", "maxLength").contains(&text.chars().count()) && fits_pattern(schema, text)
+            sizes(schema, "minLength", "maxLength").contains(&text.chars().count())
+                && fits_pattern(schema, text)
         }
         Value::Array(items) => sizes(schema, "minItems", "maxItems").contains(&items.len()),
         Value::Object(fields) => sizes(schema, "minProperties", "maxProperties").contains(&fields.len()),

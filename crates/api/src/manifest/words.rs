@@ -17,7 +17,8 @@ pub(crate) fn pattern(pattern: &str) -> Option<String> {
     Some(match pattern {
         PERIOD => format!("a length of time such as {PERIOD_WORDS}"),
         DNS_LABEL => {
-            "1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit".to_owned()
+            "1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit"
+                .to_owned()
         }
         QUANTITY => "a quantity such as `500m`, `2` or `1Gi`, in quotes when it is a number".to_owned(),
         PATH => "a path of 1 to 255 characters without control characters".to_owned(),
@@ -40,38 +41,31 @@ pub(crate) fn allowed(schema: &Value) -> String {
     }
     match schema.get("type").and_then(Value::as_str) {
         Some("boolean") => "`true` or `false`".to_owned(),
-        Some("integer") => format!("a whole number{}", range(schema, "minimum", "maximum")),
-        Some("number") => format!("a number{}", range(schema, "minimum", "maximum")),
-        Some("string") => with_unit(format!("text of{}", range(schema, "minLength", "maxLength")), "characters"),
-        Some("array") => match schema.get("maxItems") {
-            Some(most) => format!("a list of {} to {most}", schema.get("minItems").unwrap_or(&Value::from(0))),
-            None => "a list".to_owned(),
-        },
+        Some("integer") => format!("a whole number{}", range(schema)),
+        Some("number") => format!("a number{}", range(schema)),
+        Some("string") => sized(schema, "text", "minLength", "maxLength", " characters"),
+        Some("array") => sized(schema, "a list", "minItems", "maxItems", ""),
         Some("object") => match schema.get("properties").and_then(Value::as_object) {
             Some(known) => format!("a mapping with {}", names(known)),
-            None => match schema.get("maxProperties") {
-                Some(most) => format!("a mapping of at most {most}"),
-                None => "a mapping".to_owned(),
-            },
+            None => sized(schema, "a mapping", "minProperties", "maxProperties", ""),
         },
         _ => "another value".to_owned(),
     }
 }
 
-fn with_unit(text: String, unit: &str) -> String {
-    if text.ends_with("of") { "text".to_owned() } else { format!("{text} {unit}") }
+/// ` from 1 to 5`, as far as there are bounds.
+fn range(schema: &Value) -> String {
+    let bound = |word: &str, keyword: &str| {
+        schema.get(keyword).map_or_else(String::new, |bound| format!(" {word} {bound}"))
+    };
+    format!("{}{}", bound("from", "minimum"), bound("to", "maximum"))
 }
 
-fn range(schema: &Value, min: &str, max: &str) -> String {
-    let bound = |keyword| schema.get(keyword).and_then(Value::as_f64);
-    match (bound(min), bound(max)) {
-        (Some(min), Some(max)) if min == max => format!(" {min}"),
-        (Some(min), Some(max)) if schema["type"] == "string" => format!(" {min} to {max}"),
-        (Some(min), Some(max)) => format!(" from {min} to {max}"),
-        (Some(min), None) => format!(" from {min}"),
-        (None, Some(max)) => format!(" up to {max}"),
-        (None, None) => String::new(),
-    }
+/// `a list of 1 to 5`, when there is an upper bound.
+fn sized(schema: &Value, what: &str, min: &str, max: &str, unit: &str) -> String {
+    let Some(max) = schema.get(max) else { return what.to_owned() };
+    let min = schema.get(min).and_then(Value::as_u64).unwrap_or(0);
+    format!("{what} of {min} to {max}{unit}")
 }
 
 /// The fields there are, the one that was probably meant first.
@@ -93,7 +87,7 @@ fn names(known: &Map<String, Value>) -> String {
 }
 
 /// `a`, `a or b`, `a, b or c`.
-fn either(words: &[String]) -> String {
+pub(crate) fn either(words: &[String]) -> String {
     match words {
         [] => "nothing".to_owned(),
         [only] => only.clone(),
@@ -109,7 +103,9 @@ pub(crate) fn found(schema: &Value, value: &Value) -> String {
         Value::String(text) if text.chars().count() > most(schema) => {
             format!("a text of {} characters", text.chars().count())
         }
-        Value::String(text) if expects("string") || schema.get("enum").is_some() => excerpt(&without_password(text)),
+        Value::String(text) if expects("string") || schema.get("enum").is_some() => {
+            excerpt(&without_password(text))
+        }
         Value::String(text) => format!("the text {}", excerpt(&without_password(text))),
         Value::Number(_) if expects("string") => format!("the number `{value}`"),
         Value::Bool(_) if expects("string") => format!("the boolean `{value}`"),
@@ -118,7 +114,11 @@ pub(crate) fn found(schema: &Value, value: &Value) -> String {
 }
 
 fn most(schema: &Value) -> usize {
-    schema.get("maxLength").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX)
+    schema
+        .get("maxLength")
+        .and_then(Value::as_u64)
+        .and_then(|n| usize::try_from(n).ok())
+        .unwrap_or(usize::MAX)
 }
 
 /// A value of any kind, in a few words.
@@ -139,7 +139,7 @@ pub(crate) fn short(value: &Value) -> String {
 }
 
 /// User name and password in a URL are hidden: error lines end up in logs.
-fn without_password(text: &str) -> String {
+pub(crate) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     match authority.rsplit_once('@') {

@@ -11,7 +11,9 @@ pub(super) struct Ready {
     pub(super) url: String,
     /// HTTP status of the document; 0 when there was none.
     pub(super) status: u16,
-    pub(super) ready: bool,
+    /// Whether it is ready.
+    #[serde(rename = "ready")]
+    pub(super) holds: bool,
     pub(super) refuses: Option<String>,
 }
 
@@ -21,7 +23,9 @@ pub(super) struct Ready {
 pub(super) struct Open {
     pub(super) url: String,
     pub(super) status: u16,
-    pub(super) open: bool,
+    /// Whether it is open or has ended.
+    #[serde(rename = "open")]
+    pub(super) holds: bool,
     pub(super) root: bool,
     pub(super) gone: Option<String>,
     pub(super) refuses: Option<String>,
@@ -104,5 +108,5 @@ pub(super) struct Wrong {
 /// The time inside the page: a little less than that of the command, so that the page itself says what it missed.
 pub(super) fn inside(left: Duration) -> u64 {
     let margin = Duration::from_millis(500).min(left / 4);
-    u64::try_from((left - margin).as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(left.saturating_sub(margin).as_millis()).unwrap_or(u64::MAX)
 }

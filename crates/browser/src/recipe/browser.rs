@@ -350,7 +350,7 @@ fn judge_open(
     sign: Option<&str>,
     shared: bool,
 ) -> Result<answer::Open, StepError> {
-    if seen.open || seen.gone.is_some() {
+    if seen.holds || seen.gone.is_some() {
         return Ok(seen);
     }
     let site = site_fault(seen.status, &seen.url).filter(|_| !shared);

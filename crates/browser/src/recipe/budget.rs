@@ -15,7 +15,7 @@ const LOADS_AT_ONCE: u32 = 2;
 const ACTIONS_AT_ONCE: u32 = 2;
 
 /// The longest wait for a page load's turn.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 /// The page loads of all browsers of a factory.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Budget {
         let a_minute = f64::from(politeness.connections_per_minute.max(1));
         Self {
             loads: Mutex::new(Pacer::per_minute(a_minute).burst(LOADS_AT_ONCE)),
-            interval: Duration::from_secs(60).div_f64(a_minute),
+            interval: Duration::from_mins(1).div_f64(a_minute),
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
             budget.load(Step::Load).await.unwrap();
         }
         assert_eq!(began.elapsed().as_secs(), 20);
-        assert_eq!(budget.wait().as_secs_f64().round(), 10.0);
+        assert_eq!((budget.wait() + Duration::from_millis(1)).as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]

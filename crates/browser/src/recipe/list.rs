@@ -90,11 +90,12 @@ fn window(shared: &Shared, entries: &[String], throttled: bool) -> Window {
     for entry in entries {
         let read = shared.addresses.pattern().read(entry);
         let item = read.and_then(|(id, _)| Some((shared.addresses.item(&id)?, id)));
-        match item {
-            Some((url, id)) if seen.insert(id.clone()) => items.push(Item { id, url: url.into() }),
-            Some(_) => {}
-            None if unreadable.len() < MOST_UNREADABLE => unreadable.push(printable(entry, 200)),
-            None => {}
+        if let Some((url, id)) = item {
+            if seen.insert(id.clone()) {
+                items.push(Item { id, url: url.into() });
+            }
+        } else if unreadable.len() < MOST_UNREADABLE {
+            unreadable.push(printable(entry, 200));
         }
     }
     let limit = shared.settings.recipe.list.window.and_then(|limit| usize::try_from(limit).ok());

@@ -16,7 +16,7 @@ pub(super) const TOKEN: &str = "ScrapeFleet";
 const FETCH: Duration = Duration::from_secs(10);
 
 /// How long an answer counts; RFC 9309 (2.4) allows a day.
-const FRESH: Duration = Duration::from_secs(3600);
+const FRESH: Duration = Duration::from_hours(1);
 
 /// How long a failure counts, so that a site that is down is not asked for each item.
 const FAILED: Duration = Duration::from_secs(5);
@@ -93,7 +93,8 @@ impl Robots {
     }
 
     async fn fetch(&self, origin: &str) -> Result<Rules, String> {
-        let mut response = self.client.get(format!("{origin}/robots.txt")).send().await.map_err(deepest)?;
+        let mut response =
+            self.client.get(format!("{origin}/robots.txt")).send().await.map_err(|e| deepest(&e))?;
         let status = response.status();
         if status.is_client_error() {
             return Ok(Rules::All);
@@ -102,7 +103,7 @@ impl Robots {
             return Err(format!("HTTP {}", status.as_u16()));
         }
         let mut text = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(deepest)? {
+        while let Some(part) = response.chunk().await.map_err(|e| deepest(&e))? {
             text.extend_from_slice(&part[..part.len().min(MOST_READ - text.len())]);
             if text.len() == MOST_READ {
                 break;
@@ -113,8 +114,8 @@ impl Robots {
     }
 }
 
-fn deepest(error: reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = &error;
+fn deepest(error: &reqwest::Error) -> String {
+    let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }

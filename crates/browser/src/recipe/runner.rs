@@ -129,7 +129,7 @@ impl Runner {
             json!({ "task": "ready", "token": mark, "ready": ready, "unavailable": plan.unavailable });
         let home = self.home.clone();
         let answer: Ready = self.run(under, &home, order).await.map_err(|e| e.at(url.as_str()))?;
-        if answer.ready {
+        if answer.holds {
             return Ok(());
         }
         let sign = ready.as_ref().map(|sign| sign.name().to_owned()).unwrap_or_default();
@@ -203,7 +203,7 @@ pub(super) fn site_fault(status: u16, url: &str) -> Option<(Fault, String)> {
 
 /// The driver gives up on a page a little before the step does, so that the session stays usable.
 fn page_load(step: Duration) -> Duration {
-    step - Duration::from_secs(1).min(step / 4)
+    step.saturating_sub(Duration::from_secs(1).min(step / 4))
 }
 
 /// `text` as bytes, cut at a character's border.
