@@ -51,7 +51,7 @@ fn chrome_pod(name: &str) -> Value {
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "securityContext": locked,
-        "startupProbe": { "exec": { "command": ["chromedriver-ready"] }, "periodSeconds": 1, "failureThreshold": 60 },
+        "startupProbe": { "exec": { "command": ["chromedriver-ready"] }, "periodSeconds": 1, "timeoutSeconds": 3, "failureThreshold": 60 },
         "volumeMounts": [
             { "name": "chrome-tmp", "mountPath": "/tmp" },
             { "name": "memory", "mountPath": "/dev/shm" },
