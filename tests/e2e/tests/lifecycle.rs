@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 /// The name of the cluster of this test.
 const NAME: &str = "lifecycle-test";
@@ -16,8 +17,8 @@ const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How long a killed start is given to get somewhere before it is killed.
 const GETS_SOMEWHERE_WITHIN: Duration = Duration::from_mins(1);
 
-/// A run of `cargo xtask cluster --name … …`, on the executable that cargo built, so that a kill hits it and not cargo.
-fn cluster(arguments: &[&str]) -> Result<Command> {
+/// The executable of xtask, built once; it is run itself, so that a kill hits it and not cargo.
+fn program() -> Result<PathBuf> {
     let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
         .args(["build", "--quiet", "--package", "xtask", "--message-format=json"])
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -25,10 +26,14 @@ fn cluster(arguments: &[&str]) -> Result<Command> {
     ensure!(built.status.success(), "cargo build: {}", String::from_utf8_lossy(&built.stderr));
     let messages = String::from_utf8_lossy(&built.stdout);
     let objects = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let program = objects
-        .filter_map(|object| object["executable"].as_str().map(PathBuf::from))
-        .next_back()
-        .context("no executable")?;
+    let executables = objects.filter_map(|object| object["executable"].as_str().map(PathBuf::from));
+    executables.reduce(|_, last| last).context("cargo named no executable")
+}
+
+/// A run of `xtask cluster --name NAME ...`.
+fn cluster(arguments: &[&str]) -> Result<Command> {
+    static PROGRAM: LazyLock<Result<PathBuf>> = LazyLock::new(program);
+    let program = PROGRAM.as_ref().map_err(|error| anyhow!("{error:#}"))?;
     let mut command = Command::new(program);
     command.args(["cluster", "--name", NAME]).args(arguments).stdin(Stdio::null());
     Ok(command)
@@ -118,8 +123,9 @@ fn ready_nodes() -> Result<usize> {
 fn up() -> Result<Duration> {
     let start = Instant::now();
     run(&["up", "--without-platform"])?;
+    let took = start.elapsed();
     ensure!(ready_nodes()? == 2, "not two ready nodes after `up`");
-    Ok(start.elapsed())
+    Ok(took)
 }
 
 /// Starts a cluster and kills the start once etcd was started: the middle of everything.
