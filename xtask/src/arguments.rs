@@ -38,6 +38,8 @@ pub(crate) enum Task {
     RunTest(RunTestArguments),
     /// Measure, print each figure beside its bound, and fail when a bound does not hold
     Bench(BenchArguments),
+    /// Start, repair, break or take down a Kubernetes of two nodes on this machine, for tests
+    Cluster(crate::cluster::Args),
     /// Write the custom resource definition and the manifest's reference anew from the types in crates/api
     Crds,
 }

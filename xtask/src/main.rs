@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod cluster;
 mod crds;
 mod demo;
 mod phase;
@@ -41,6 +42,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Test(arguments) => test::run(&project, &arguments).await,
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
+        Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Task::Crds => crds::run(&project).await,
     }
 }

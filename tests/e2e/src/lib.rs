@@ -1,0 +1,18 @@
+//! The harness of the tests that run on a real Kubernetes: a namespace per test, conditions awaited under deadlines
+//! whose errors show what explains them, and a folder of evidence for every test that fails.
+//!
+//! The cluster is the one of `SCRAPEFLEET_E2E_KUBECONFIG`, or else of `KUBECONFIG`. `cargo xtask cluster up` starts
+//! one; kind or a cloud will do as well, where the images of `images/` are known to its nodes. Everything is reached
+//! through the API server, so the tests need no way into the cluster's network.
+
+mod await_condition;
+mod evidence;
+mod forward;
+mod nodes;
+mod pod;
+mod space;
+
+pub use forward::Forward;
+pub use nodes::Nodes;
+pub use pod::{container, image, pod_of, terminated};
+pub use space::{Space, client, in_namespace};

@@ -1,0 +1,229 @@
+//! The programs that are built from Go modules: pinned, built once, kept in the cache folder under a key of all that
+//! they depend on.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::command::Tool;
+use super::files;
+use super::progress::Progress;
+
+/// The release of Kubernetes: the last for containerd 1.x, which is what Debian 12 has.
+const KUBERNETES: (&str, &str) = ("1", "35");
+/// Its patch release; go.mod of `tools/kubernetes` names the same.
+const KUBERNETES_PATCH: &str = "4";
+
+/// Where a program comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A package of this checkout's Go module `tools/kubernetes`.
+    Own {
+        /// The package, as a path from the module's folder.
+        package: &'static str,
+    },
+    /// A package of a published module at a fixed version.
+    Module {
+        /// The package.
+        package: &'static str,
+        /// The module's version.
+        version: &'static str,
+    },
+}
+
+/// One program to build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Program {
+    /// Its file name.
+    name: &'static str,
+    source: Source,
+    /// The other names it is called by.
+    aliases: &'static [&'static str],
+    /// How long the first build takes on two cores, roughly, for the person who waits.
+    minutes: &'static str,
+}
+
+/// What every cluster needs.
+pub(crate) const PROGRAMS: [Program; 5] = [
+    Program {
+        name: "kubernetes",
+        source: Source::Own { package: "." },
+        aliases: &[
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-proxy",
+            "kube-scheduler",
+            "kubectl",
+            "kubelet",
+        ],
+        minutes: "4 to 10",
+    },
+    Program {
+        name: "pause",
+        source: Source::Own { package: "./pause" },
+        aliases: &[],
+        minutes: "less than 1",
+    },
+    Program {
+        name: "coredns",
+        source: Source::Module { package: "github.com/coredns/coredns", version: "v1.15.0" },
+        aliases: &[],
+        minutes: "2 to 4",
+    },
+    Program {
+        name: "helm",
+        source: Source::Module { package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0" },
+        aliases: &[],
+        minutes: "1 to 3",
+    },
+    Program {
+        name: "minio",
+        source: Source::Module {
+            package: "github.com/minio/minio",
+            version: "v0.0.0-20260212201848-7aac2a2c5b7c",
+        },
+        aliases: &[],
+        minutes: "2 to 4",
+    },
+];
+
+/// Builds what is missing and gives the folder with all programs under all their names.
+pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Result<PathBuf> {
+    let own = own_sources(checkout)?;
+    let mut all = Sha256::new();
+    let mut built = Vec::new();
+    for program in &PROGRAMS {
+        let key = key(program, &own);
+        all.update(&key);
+        let file = cache.join("tools").join(format!("{}-{key}", program.name)).join(program.name);
+        if !file.exists() {
+            progress.say(format!("building {}: {} minutes the first time", program.name, program.minutes));
+            build(program, checkout, &file).with_context(|| format!("build {}", program.name))?;
+            progress.say(format!("{} built", program.name));
+        }
+        built.push((program, file));
+    }
+    let folder = cache.join("tools").join(format!("all-{}", short(all)));
+    files::make_folder(&folder)?;
+    for (program, file) in built {
+        for name in program.aliases.iter().chain([&program.name]) {
+            link(&file, &folder.join(name))?;
+        }
+    }
+    Ok(folder)
+}
+
+/// The key of a build: its name, its pinned version or the text of its sources, and how it is built.
+fn key(program: &Program, own_sources: &str) -> String {
+    let mut digest = Sha256::new();
+    digest.update(program.name);
+    match program.source {
+        Source::Own { .. } => digest.update(own_sources),
+        Source::Module { package, version } => digest.update(format!("{package}@{version}")),
+    }
+    digest.update(linker_flags());
+    short(digest)
+}
+
+fn short(digest: Sha256) -> String {
+    digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}
+
+fn linker_flags() -> String {
+    let package = "k8s.io/component-base/version";
+    let (major, minor) = KUBERNETES;
+    format!(
+        "-s -w -X {package}.gitVersion=v{major}.{minor}.{KUBERNETES_PATCH} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    )
+}
+
+/// Everything the own programs are built from, as one text.
+fn own_sources(checkout: &Path) -> Result<String> {
+    let folder = checkout.join("tools/kubernetes");
+    let mut text = String::new();
+    for file in ["go.mod", "go.sum", "main.go", "pause/main.go"] {
+        text.push_str(file);
+        text.push_str(&files::read(&folder.join(file))?);
+    }
+    Ok(text)
+}
+
+fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
+    // cannot fail: `ensure` gave the file a folder of its own.
+    let folder = file.parent().unwrap_or(Path::new("."));
+    files::make_folder(folder)?;
+    let go = Tool::new(go()?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
+    match program.source {
+        Source::Own { package } => {
+            let unfinished = folder.join(format!("{}.unfinished", program.name));
+            go.args(["build", "-ldflags", &linker_flags(), "-o"])
+                .arg(&unfinished)
+                .arg(package)
+                .folder(&checkout.join("tools/kubernetes"))
+                .run()?;
+            std::fs::rename(&unfinished, file).with_context(|| format!("rename {}", unfinished.display()))
+        }
+        Source::Module { package, version } => go
+            .args(["install", "-ldflags", &linker_flags()])
+            .arg(format!("{package}@{version}"))
+            .env("GOBIN", folder)
+            .folder(folder)
+            .run(),
+    }
+}
+
+/// The Go tool: on the path, or where its own installer and Debian's packages put it.
+fn go() -> Result<PathBuf> {
+    let on_path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&on_path)
+        .chain(["/usr/local/go/bin".into(), "/usr/lib/go/bin".into()])
+        .map(|folder| folder.join("go"))
+        .find(|file| file.exists());
+    match found {
+        Some(file) => Ok(file),
+        None => bail!(
+            "the Go toolchain is missing (1.25 or later): neither on PATH nor at /usr/local/go/bin/go; the cluster's programs are built with it"
+        ),
+    }
+}
+
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if std::fs::read_link(link).is_ok_and(|known| known == target) {
+        return Ok(());
+    }
+    files::remove(link)?;
+    std::os::unix::fs::symlink(target, link).with_context(|| format!("link {}", link.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(name: &str) -> &'static Program {
+        PROGRAMS.iter().find(|program| program.name == name).unwrap()
+    }
+
+    #[test]
+    fn an_own_program_is_built_again_when_its_sources_change_and_a_published_one_is_not() {
+        assert_ne!(key(program("kubernetes"), "one"), key(program("kubernetes"), "two"));
+        assert_eq!(key(program("helm"), "one"), key(program("helm"), "two"));
+    }
+
+    #[test]
+    fn every_published_program_is_pinned_to_one_version() {
+        for program in &PROGRAMS {
+            if let Source::Module { version, .. } = program.source {
+                assert!(version.starts_with('v') && version.contains('.'), "{}: {version}", program.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_version_that_is_reported_is_the_one_that_is_built() {
+        let module = include_str!("../../../tools/kubernetes/go.mod");
+        let (major, minor) = KUBERNETES;
+        let line = format!("k8s.io/kubernetes v{major}.{minor}.{KUBERNETES_PATCH}\n");
+        assert!(module.contains(&line), "go.mod has no line {line}");
+    }
+}
