@@ -373,10 +373,8 @@ impl SiteBrowser for RecipeBrowser {
         let url = self.runner.shared.item_url(item)?;
         let shared = Arc::clone(&self.runner.shared);
         shared.allow(Step::Open, &url).await?;
-        if let Some(Held { place: Place::Tab(window), .. }) = self.held.remove(&item.id) {
-            let under = self.step(Step::Open);
-            self.runner.session.close_tab(under, &window).await?;
-        }
+        // What is open is opened afresh.
+        self.leave(&item.id).await?;
         if placement == Placement::Ordinary && self.shares() {
             self.open_shared(item).await
         } else {

@@ -43,11 +43,14 @@ impl Runner {
         }
         let under = Under::limit(Step::Launch, settings.deadlines.launch);
         let driver = Driver::start(&settings.endpoint, name, under.left()).await?;
-        let mut session = Session::start(&driver, under, settings.deadlines.page_load()).await?;
+        let mut session = Session::start(&driver, under).await?;
         let home = session.first_window(under).await?;
         let mut runner = Self { shared, session, home, driver, loads: 0 };
         runner.check(under).await?;
         runner.prepare(under).await?;
+        // Only now: a Chrome that starts on a busy machine may take longer than a page.
+        let deadlines = runner.shared.settings.deadlines;
+        runner.session.set_limits(under, deadlines.step.hard, deadlines.page_load()).await?;
         Ok(runner)
     }
 
@@ -90,7 +93,15 @@ impl Runner {
     /// Loads a page into `window`.
     pub(super) async fn load(&mut self, under: Under, window: &Window, url: &Url) -> Result<(), StepError> {
         self.session.switch(under, window).await.map_err(|e| e.at(url.as_str()))?;
-        self.session.load(under, url.as_str()).await
+        let Err(error) = self.session.load(under, url.as_str()).await else { return Ok(()) };
+        if error.fault != Fault::Timeout || under.left().is_zero() {
+            return Err(error);
+        }
+        // The driver gave up waiting. Who is it that does not answer, the site or the page's own script?
+        match self.echo(under, window).await {
+            Ok(_) => Err(StepError { fault: Fault::SiteUnreachable, ..error }),
+            Err(_) => Err(error),
+        }
     }
 
     /// Carries out a task of the plan in `window`.

@@ -76,12 +76,11 @@ async fn quotes_are_held_until_they_are_finished() {
     assert_eq!(probe.page, PageState::Connected);
     assert_eq!(probe.items, BTreeMap::from([(moved.id.clone(), Observation::Ended)]));
     let driver = browser.process_id().unwrap();
-    timed("closed tabs take their processes with them", STEP, async {
-        while renderers(driver).len() > 2 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    let began = scrapefleet_policy::Instant::now();
+    while renderers(driver).len() > 2 {
+        assert!(began.elapsed() < STEP, "closed tabs leave their processes behind");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     browser.close().await;
 }
 
