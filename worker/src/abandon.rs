@@ -74,6 +74,7 @@ impl Bot {
     async fn drop_browser(&mut self, now: Instant) {
         self.state = BotState::Rebuilding;
         if let Some(browser) = self.browser.take() {
+            self.publish_status();
             browser.close().await;
         }
         self.leaving.clear();

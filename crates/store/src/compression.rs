@@ -95,6 +95,12 @@ mod tests {
     }
 
     #[test]
+    fn nothing_behind_the_bound_is_even_looked_at() {
+        let bytes = [&gzip(&[0; 100_000])[..], b"rubbish"].concat();
+        assert_eq!(decode(Some("gzip"), bytes.into(), 50_000), Err(DecodeError::TooLarge { limit: 50_000 }));
+    }
+
+    #[test]
     fn half_a_file_a_wrong_sum_and_rubbish_are_not_decoded() {
         let whole = gzip(b"some text that is long enough");
         let mut wrong = whole.to_vec();

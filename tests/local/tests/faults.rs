@@ -54,7 +54,7 @@ impl Scene {
     /// The process ids of the bot's driver and of what it started.
     async fn bot_processes(&self, kind: Kind) -> Result<Vec<u32>> {
         let status = self.run.status().await?;
-        let root = status["bots"][0]["browser"]["processId"].as_u64().context("no browser")?;
+        let root = browser(&status).context("no browser")?;
         let mut found = processes::of_kind(u32::try_from(root)?, kind)?;
         if kind == Kind::Driver && found.is_empty() {
             found.push(u32::try_from(root)?);
@@ -65,12 +65,13 @@ impl Scene {
 
     /// Does `harm`, waits until the browser was abandoned and battles are held again, and prints how long that took.
     async fn recovers_from(&self, what: &str, harm: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
-        let before = abandoned(&self.run.status().await?);
+        let before = self.run.status().await?;
         let begun = Instant::now();
         harm(self).await?;
-        self.run.until("noticed", Duration::from_secs(30), |s| abandoned(s) > before).await?;
+        self.run.until("noticed", Duration::from_secs(30), |s| abandoned(s) > abandoned(&before)).await?;
         let noticed = begun.elapsed();
-        self.holding().await?;
+        let again = |s: &Value| browser(s).is_some() && browser(s) != browser(&before) && open(s) >= 3;
+        self.run.until("holding again in another browser", Duration::from_mins(1), again).await?;
         println!("{what}: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed());
         Ok(())
     }
@@ -97,6 +98,10 @@ fn open(status: &Value) -> usize {
     bots.flat_map(|bot| bot["holds"].as_array().into_iter().flatten())
         .filter(|hold| hold["step"] == "open")
         .count()
+}
+
+fn browser(status: &Value) -> Option<u64> {
+    status["bots"][0]["browser"]["processId"].as_u64()
 }
 
 fn abandoned(status: &Value) -> u64 {

@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
-use scrapefleet_api::{FleetName, ItemId, LaneName, lane::Lanes, watcher::WatcherSpec};
+use scrapefleet_api::{FleetName, ItemId, LaneName, Period, lane::Lanes, watcher::WatcherSpec};
 use scrapefleet_browser::{BrowserFactory, Fault, fake::FakeSite};
 use scrapefleet_policy::{Clock, Instant};
 use scrapefleet_queue::{
@@ -163,9 +163,15 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// Starts a watcher of the default manifest.
+    /// Starts a watcher with these pauses: 300 ms, at least 100 ms, at most 2 s.
     pub(crate) fn start(factory: impl BrowserFactory + 'static, queue: &TestQueue) -> Self {
-        Self::with(WatcherSpec::default(), factory, queue)
+        let spec = WatcherSpec {
+            refresh: Period::millis(300),
+            refresh_min: Period::millis(100),
+            refresh_max: Period::millis(2_000),
+            ..WatcherSpec::default()
+        };
+        Self::with(spec, factory, queue)
     }
 
     pub(crate) fn with(spec: WatcherSpec, factory: impl BrowserFactory + 'static, queue: &TestQueue) -> Self {
