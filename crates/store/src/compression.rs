@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn nothing_behind_the_bound_is_even_looked_at() {
-        let bytes = [&gzip(&[0; 100_000])[..], b"rubbish"].concat();
+        let bytes = [&gzip(&vec![0; 100_000])[..], b"rubbish"].concat();
         assert_eq!(decode(Some("gzip"), bytes.into(), 50_000), Err(DecodeError::TooLarge { limit: 50_000 }));
     }
 

@@ -1,5 +1,6 @@
 //! What the product stands on: a broker that loses nothing it has confirmed, a store that refuses a second put, events
 //! from the store to the broker, and a site with battles going on.
+#![allow(clippy::large_futures, reason = "a connection to the broker is large; a test holds one")]
 
 use std::time::Duration;
 
