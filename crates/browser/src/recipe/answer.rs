@@ -107,6 +107,6 @@ pub(super) struct Wrong {
 
 /// The time inside the page: a little less than that of the command, so that the page itself says what it missed.
 pub(super) fn inside(left: Duration) -> u64 {
-    let margin = Duration::from_millis(500).min(left / 4);
+    let margin = Duration::from_secs(1).min(left / 4);
     u64::try_from(left.saturating_sub(margin).as_millis()).unwrap_or(u64::MAX)
 }
