@@ -83,7 +83,7 @@ impl Ledger {
         let mut ledger = Self { discovered: findings.discovered.len(), ..Self::default() };
         for item in &findings.discovered {
             match findings.whereabouts(item) {
-                Some(place) => *ledger.count_of(place) += 1,
+                Some(place) => *ledger.count_of(&place) += 1,
                 None => ledger.missing.push(item.clone()),
             }
         }
@@ -109,7 +109,7 @@ impl Ledger {
             && self.unknown.is_empty()
     }
 
-    fn count_of(&mut self, place: Place) -> &mut usize {
+    fn count_of(&mut self, place: &Place) -> &mut usize {
         match place {
             Place::Stored => &mut self.stored,
             Place::Gone => &mut self.gone,

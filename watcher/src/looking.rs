@@ -12,7 +12,7 @@ use crate::{
     pace::{Look, Pace},
     recent::Recent,
     repair::{Remedy, Repair},
-    status::ListSide,
+    status::{Active, ListSide},
 };
 
 /// A browser ends every call by itself; one that breaks this promise is thrown away after this.
@@ -73,14 +73,20 @@ impl Looking {
     }
 
     async fn open(&mut self) -> Duration {
-        match promised(Step::Launch, self.desk.means.factory.list_page()).await {
-            Ok(list) => {
-                self.desk.update(|state| state.status.process_id = list.process_id());
-                self.list = Some(list);
-                Duration::ZERO
-            }
+        match self.start().await {
+            Ok(()) => Duration::ZERO,
             Err(error) => self.mend(&error).await,
         }
+    }
+
+    /// Starts a browser with the list open, and closes the one before, if there is one.
+    async fn start(&mut self) -> Result<(), StepError> {
+        let list = promised(Step::Launch, self.desk.means.factory.list_page()).await?;
+        self.desk.update(|state| state.status.process_id = list.process_id());
+        if let Some(before) = self.list.replace(list) {
+            close(before).await;
+        }
+        Ok(())
     }
 
     /// Takes what the list shows; answers how soon to look again.
@@ -97,7 +103,7 @@ impl Looking {
         let pause = self.pace.after(Look { overlap, news, throttled: window.throttled });
         let at = self.desk.means.clock.now();
         self.desk.update(|state| {
-            let pause = if state.status.active { pause } else { pause.max(STANDBY_PAUSE) };
+            let pause = if state.active == Active::Another { pause.max(STANDBY_PAUSE) } else { pause };
             state.list = ListSide::Answers;
             state.status.refreshes += 1;
             state.status.refreshed_at = Some(at);
@@ -147,7 +153,7 @@ impl Looking {
 
     /// Repairs the list; answers how long to pause before it is tried.
     async fn mend(&mut self, error: &StepError) -> Duration {
-        let (remedy, pause) = self.repair.after(error, self.jitter.draw());
+        let (remedy, pause) = self.repair.after(error, self.list.is_some(), self.jitter.draw());
         tracing::warn!(%error, ?remedy, ?pause, "the list does not answer and is repaired");
         let labels = [format!("{:?}", error.fault), format!("{remedy:?}")];
         self.desk.means.metrics.repairs.with_label_values(&[&labels[0], &labels[1]]).inc();
@@ -159,7 +165,9 @@ impl Looking {
         tokio::time::sleep(pause).await;
         match remedy {
             Remedy::Reload => self.reload().await,
+            Remedy::Replace => self.replace().await,
             Remedy::Rebuild => self.throw_away().await,
+            Remedy::Start => {}
         }
         Duration::ZERO
     }
@@ -168,9 +176,19 @@ impl Looking {
     async fn reload(&mut self) {
         let Some(list) = self.list.as_mut() else { return };
         if let Err(error) = promised(Step::Load, list.reload()).await {
-            tracing::info!(%error, "loading the list anew did not help");
-            self.desk.update(|state| state.status.last_reason = Some(error.to_string()));
+            self.did_not_help(&error);
         }
+    }
+
+    async fn replace(&mut self) {
+        if let Err(error) = self.start().await {
+            self.did_not_help(&error);
+        }
+    }
+
+    fn did_not_help(&self, error: &StepError) {
+        tracing::info!(%error, "that did not help");
+        self.desk.update(|state| state.status.last_reason = Some(error.to_string()));
     }
 
     async fn throw_away(&mut self) {

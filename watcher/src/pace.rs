@@ -58,7 +58,8 @@ impl Pace {
     pub fn after(&mut self, look: Look) -> Duration {
         self.mind_the_site(look.throttled);
         self.pause = match look.overlap {
-            Overlap::Gap | Overlap::Bare => self.pause.mul_f64(HASTE).max(self.shortest),
+            Overlap::Gap => self.shortest,
+            Overlap::Bare => self.pause.min(self.ordinary).mul_f64(HASTE).max(self.shortest),
             Overlap::First | Overlap::Ample if look.news => self.towards_ordinary(),
             Overlap::First | Overlap::Ample => self.pause.mul_f64(IDLE_GROWTH).min(self.longest),
         };
@@ -92,6 +93,7 @@ mod tests {
     const QUIET: Look = Look { overlap: Overlap::Ample, news: false, throttled: false };
     const NEWS: Look = Look { news: true, ..QUIET };
     const BARE: Look = Look { overlap: Overlap::Bare, ..NEWS };
+    const GAP: Look = Look { overlap: Overlap::Gap, ..NEWS };
     const COMPLAINT: Look = Look { throttled: true, ..NEWS };
 
     const fn ms(n: u64) -> Duration {
@@ -108,7 +110,7 @@ mod tests {
         assert_eq!(pace.pause(), ms(300));
         let pauses: Vec<_> = (0..20).map(|_| pace.after(QUIET)).collect();
         assert!(pauses.is_sorted());
-        assert_eq!(pauses.last(), Some(&ms(2000)));
+        assert_eq!(pauses.last(), Some(&ms(1000)));
     }
 
     #[test]
@@ -128,6 +130,13 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_makes_it_look_as_soon_as_it_may() {
+        let mut pace = pace();
+        (0..20).for_each(|_| _ = pace.after(QUIET));
+        assert_eq!(pace.after(GAP), ms(100));
+    }
+
+    #[test]
     fn a_complaint_doubles_it_and_is_forgiven_in_time() {
         let mut pace = pace();
         assert_eq!(pace.after(COMPLAINT), ms(600));
@@ -137,13 +146,42 @@ mod tests {
     }
 
     #[test]
+    fn whatever_came_before_it_reacts_within_a_few_looks() {
+        for seed in 0..200 {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let mut before = pace();
+            for _ in 0..rng.usize(..200) {
+                before.after(any_look(&mut rng));
+            }
+            let pauses = |look, count: usize| {
+                let mut pace = before.clone();
+                (0..count).map(|_| pace.after(look)).last().unwrap()
+            };
+            assert!(pauses(COMPLAINT, 1) >= before.pause().max(ms(600)), "seed {seed}");
+            assert_eq!(pauses(COMPLAINT, 4), ms(1000), "seed {seed}");
+            assert_eq!(pauses(QUIET, 14), ms(1000), "seed {seed}");
+            // Complaints are forgiven at every twentieth look: from 2 s to 100 ms in five times.
+            assert_eq!(pauses(NEWS, 105), ms(300), "seed {seed}");
+            assert_eq!(pauses(BARE, 105), ms(100), "seed {seed}");
+            before.floor = ms(100);
+            let mut undisturbed = before.clone();
+            undisturbed.after(BARE);
+            assert_eq!(undisturbed.after(BARE), ms(100), "seed {seed}");
+        }
+    }
+
+    fn any_look(rng: &mut fastrand::Rng) -> Look {
+        let overlap = [Overlap::First, Overlap::Ample, Overlap::Bare, Overlap::Gap][rng.usize(..4)];
+        Look { overlap, news: rng.bool(), throttled: rng.u8(..8) == 0 }
+    }
+
+    #[test]
     fn it_stays_within_its_bounds_whatever_is_seen() {
         for seed in 0..200 {
             let (mut rng, mut pace) = (fastrand::Rng::with_seed(seed), pace());
             for _ in 0..300 {
-                let overlap = [Overlap::First, Overlap::Ample, Overlap::Bare, Overlap::Gap][rng.usize(..4)];
-                let pause = pace.after(Look { overlap, news: rng.bool(), throttled: rng.u8(..8) == 0 });
-                assert!((ms(100)..=ms(2000)).contains(&pause), "seed {seed}: {pause:?}");
+                let pause = pace.after(any_look(&mut rng));
+                assert!((ms(100)..=ms(1000)).contains(&pause), "seed {seed}: {pause:?}");
             }
         }
     }

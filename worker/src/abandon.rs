@@ -17,13 +17,13 @@ use crate::{
 };
 
 /// How long Chrome and its driver may take to start and to load the first page.
-const BUILD: Timeout = Timeout::hard(Duration::from_secs(60));
+const BUILD: Timeout = Timeout::hard(Duration::from_mins(1));
 
 /// The pause before a browser that could not be started is tried again.
 const REBUILD: Backoff = Backoff::from(Duration::from_millis(250)).to(Duration::from_secs(10));
 
 /// A browser that dies without a word is suspected to be killed by an item when one died so shortly before.
-const TWICE_WITHIN: Duration = Duration::from_secs(60);
+const TWICE_WITHIN: Duration = Duration::from_mins(1);
 
 impl Bot {
     /// Throws the browser away: its processes are killed, what it held waits in line to be opened in the next.

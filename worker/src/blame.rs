@@ -16,7 +16,7 @@ pub const ALONE: usize = 6;
 
 /// An item that has been open for longer than this when its page dies is not suspected: what it did, it would
 /// have done before.
-pub const HARMLESS_AFTER: Duration = Duration::from_secs(120);
+pub const HARMLESS_AFTER: Duration = Duration::from_mins(2);
 
 /// An item that was in a browser when it died.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -148,18 +148,21 @@ impl Bot {
 
     /// Works until told to end or until there is no use in going on. Whatever it still holds is given back.
     pub async fn run(mut self, signals: Signals) -> BotExit {
+        // The consumer outlives the work: claims are finished through it to the very end.
+        let mut consumer = None;
         let exit = tokio::select! {
             biased;
             () = signals.release.cancelled() => BotExit::Released,
-            exit = self.work(&signals.drain) => exit,
+            exit = self.work(&mut consumer, &signals.drain) => exit,
         };
         self.end(exit).await;
+        drop(consumer);
         exit
     }
 
-    async fn work(&mut self, drain: &CancellationToken) -> BotExit {
-        let mut consumer = match self.consumer().await {
-            Ok(consumer) => consumer,
+    async fn work(&mut self, consumer: &mut Option<Box<dyn Consumer>>, drain: &CancellationToken) -> BotExit {
+        let consumer = match self.consumer().await {
+            Ok(made) => consumer.insert(made),
             Err(error) => return self.queue_lost(&error),
         };
         let mut drain_by = None;
@@ -303,7 +306,7 @@ impl Bot {
     async fn end(&mut self, exit: BotExit) {
         let carried_out = async {
             while let Some(end) = self.ends.join_next().await {
-                self.ended(end)
+                self.ended(end);
             }
         };
         if scrapefleet_policy::within(ENDS_CARRIED_OUT, "carry out ends", carried_out).await.is_err() {

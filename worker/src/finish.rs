@@ -27,7 +27,7 @@ const EVIDENCE: Duration = Duration::from_secs(5);
 
 impl Bot {
     /// Has the artifact of `id` stored and its task acknowledged; `partial` says what is missing of it.
-    pub(crate) fn store(&mut self, id: &ItemId, artifact: &Bytes, partial: Option<String>) {
+    pub(crate) fn store(&mut self, id: &ItemId, artifact: &Bytes, partial: Option<&str>) {
         let Some(hold) = self.holds.get(id) else { return };
         let Some(claim) = &hold.claim else { return };
         let rules = &self.config.artifacts;
@@ -36,7 +36,7 @@ impl Bot {
         let metadata = self
             .metadata(claim.task(), &bytes, &rules.content_type)
             .encoded(encoding)
-            .partial(partial.as_deref())
+            .partial(partial)
             .with_facts(rules.facts(artifact));
         self.begin_end(id, Ending::Stored(Object { key, bytes, metadata }));
     }
@@ -178,8 +178,8 @@ impl Bot {
             self.count_outcome("released", |t| t.released += 1);
             return;
         }
-        let held = hold.map(|hold| Instant::now() - hold.claimed).unwrap_or_default();
-        self.count_end(&ending, put, held);
+        let time = hold.map(|hold| Instant::now() - hold.claimed).unwrap_or_default();
+        self.count_end(&ending, put, time);
     }
 
     fn count_end(&self, ending: &Ending, put: Option<Put>, held: Duration) {
@@ -196,7 +196,7 @@ impl Bot {
                 });
             }
             (Ending::Stored(_) | Ending::Known, _) => {
-                self.count_outcome("already_stored", |t| t.already_stored += 1)
+                self.count_outcome("already_stored", |t| t.already_stored += 1);
             }
             (Ending::Gone(_), _) => self.count_outcome("gone", |t| t.gone += 1),
             (Ending::Retried { .. }, _) => self.count_outcome("retried", |t| t.retried += 1),

@@ -66,13 +66,13 @@ fn reopen_or_fail(hold: &Hold, why: &str, limits: &HoldLimits) -> Judgement {
 }
 
 fn overdue(hold: &Hold, limits: &HoldLimits, now: Instant) -> Judgement {
-    let held = now.duration_since(hold.claimed);
-    if held >= limits.hard {
-        let why = format!("held for {held:.0?} without an end; policies.hold.hard is {:.0?}", limits.hard);
+    let since = now.duration_since(hold.claimed);
+    if since >= limits.hard {
+        let why = format!("held for {since:.0?} without an end; policies.hold.hard is {:.0?}", limits.hard);
         return Judgement::Fail { reason: Reason::HoldExpired, why };
     }
-    if held >= limits.soft && !hold.refreshed {
-        return Judgement::Reopen { why: format!("held for {held:.0?}, in case its page missed the end") };
+    if since >= limits.soft && !hold.refreshed {
+        return Judgement::Reopen { why: format!("held for {since:.0?}, in case its page missed the end") };
     }
     Judgement::Wait
 }

@@ -172,7 +172,7 @@ impl Bot {
         let waited_long = now - ended >= self.config.complete_within;
         match self.config.artifacts.completeness(id, &artifact) {
             Completeness::Complete => self.store(id, &artifact, None),
-            Completeness::Late(why) if waited_long => self.store(id, &artifact, Some(why)),
+            Completeness::Late(why) if waited_long => self.store(id, &artifact, Some(&why)),
             Completeness::Broken(why) if waited_long => self.fail_incomplete(id, artifact, &why).await,
             Completeness::Late(_) | Completeness::Broken(_) => hold.stage = Stage::Completing,
         }

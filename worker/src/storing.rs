@@ -20,7 +20,7 @@ const FINISH: Timeout = Timeout::hard(Duration::from_secs(15));
 
 /// How long an end is tried for in all. Past this the claim is dropped, so the task comes back and the end is
 /// tried again later; a put that succeeded is found then and not repeated.
-const GIVE_UP: Duration = Duration::from_secs(15 * 60);
+const GIVE_UP: Duration = Duration::from_mins(15);
 
 /// Told of every put or finish that has to be repeated.
 pub(crate) type Repeated = dyn Fn(&str) + Send + Sync;

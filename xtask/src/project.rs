@@ -1,7 +1,7 @@
 //! Where things are: the checkout, the build folder, cargo.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
@@ -33,12 +33,22 @@ impl Project {
         self.executable.with_file_name(name)
     }
 
-    /// A call of cargo in the checkout.
+    /// A call of cargo in the checkout, as a person would make it.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.cargo);
         command.args(arguments).current_dir(&self.root);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_run(name)) {
+            command.env_remove(name);
+        }
         command
     }
+}
+
+/// Whether a variable is one that `cargo run` tells this program about itself. Build scripts that look at it (ring's
+/// does) would run again, and half of the dependencies with them, each time cargo is called from here.
+fn is_of_this_run(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }
 
 #[cfg(test)]
@@ -57,5 +67,17 @@ mod tests {
         let project =
             Project { root: "/p".into(), executable: "/p/target/debug/xtask".into(), cargo: "cargo".into() };
         assert_eq!(project.program("scrapefleet"), Path::new("/p/target/debug/scrapefleet"));
+    }
+
+    #[test]
+    fn cargo_is_told_nothing_of_this_run_and_everything_else() {
+        // cargo sets it for tests as for programs.
+        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
+        let command = Project::find().unwrap().cargo(&[]);
+        let removed: Vec<_> = command.as_std().get_envs().collect();
+        assert!(removed.contains(&(OsStr::new("CARGO_PKG_NAME"), None)), "{removed:?}");
+        for kept in ["CARGO_TARGET_DIR", "CARGO_HOME", "CARGO_INCREMENTAL", "PATH"] {
+            assert!(!is_of_this_run(OsStr::new(kept)), "{kept}");
+        }
     }
 }

@@ -44,9 +44,13 @@ pub(super) struct Crew {
 
 impl Crew {
     /// No bots yet; [`scale_out`](Self::scale_out) starts them.
-    pub(super) fn new(fleet: &Fleet, means: Means, metrics: &Metrics, signals: Signals) -> Result<Self, CliError> {
-        let metrics =
-            WorkerMetrics::new(metrics).map_err(|error| CliError::Machine(error.to_string()))?;
+    pub(super) fn new(
+        fleet: &Fleet,
+        means: Means,
+        metrics: &Metrics,
+        signals: Signals,
+    ) -> Result<Self, CliError> {
+        let metrics = WorkerMetrics::new(metrics).map_err(|error| CliError::Machine(error.to_string()))?;
         Ok(Self {
             fleet: fleet.clone(),
             means,

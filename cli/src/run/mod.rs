@@ -5,9 +5,9 @@ mod machine;
 mod memory;
 mod progress;
 mod report;
+mod service;
 mod signals;
 mod snapshot;
-mod service;
 mod watching;
 
 use std::{sync::Arc, time::Duration};
@@ -48,9 +48,24 @@ pub async fn run(args: &RunArgs, display: Display) -> Result<(), CliError> {
     let signals = signals::listen(&display);
     let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
 
-    let watching = Watching::start(&fleet, factory.clone(), shared.clone(), clock.clone(), telemetry.metrics())?;
-    let crew = Crew::new(&fleet, crew::Means { factory, queue: shared.clone(), store, clock }, telemetry.metrics(), signals.clone())?;
-    let mut run = Run { fleet: &fleet, args, queue: shared, telemetry, watching, crew, memory: Memory::default(), display };
+    let watching =
+        Watching::start(&fleet, factory.clone(), shared.clone(), clock.clone(), telemetry.metrics())?;
+    let crew = Crew::new(
+        &fleet,
+        crew::Means { factory, queue: shared.clone(), store, clock },
+        telemetry.metrics(),
+        signals.clone(),
+    )?;
+    let mut run = Run {
+        fleet: &fleet,
+        args,
+        queue: shared,
+        telemetry,
+        watching,
+        crew,
+        memory: Memory::default(),
+        display,
+    };
     let begun = Instant::now();
     let ended = run.go(&signals).await;
     let report = run.end(&signals, begun).await;

@@ -50,24 +50,28 @@ impl Display {
             Progress::Bar => true,
             Progress::Plain => false,
         };
-        Self(Some(Arc::new(if live { Shown::Live(Box::new(Live::new())) } else { Shown::Plain(Mutex::default()) })))
+        Self(Some(Arc::new(if live {
+            Shown::Live(Box::new(Live::new()))
+        } else {
+            Shown::Plain(Mutex::default())
+        })))
     }
 
     /// Writes log lines to stderr, above the live lines where there are some.
     pub fn log_writer(&self) -> impl Fn() -> LogLine + Send + Sync + use<> {
-        let lines = match self.0.as_deref() {
+        let above = match self.0.as_deref() {
             Some(Shown::Live(live)) => Some(live.lines.clone()),
             _ => None,
         };
-        move || LogLine { lines: lines.clone() }
+        move || LogLine { above: above.clone() }
     }
 
     /// Says something in a line of its own.
-    pub(super) fn say(&self, line: &str) {
+    pub(super) fn say(&self, text: &str) {
         match self.0.as_deref() {
             None => {}
-            Some(Shown::Plain(_)) => eprintln!("{line}"),
-            Some(Shown::Live(live)) => live.lines.suspend(|| eprintln!("{line}")),
+            Some(Shown::Plain(_)) => eprintln!("{text}"),
+            Some(Shown::Live(live)) => live.lines.suspend(|| eprintln!("{text}")),
         }
     }
 
@@ -108,12 +112,12 @@ impl Display {
 /// Writes a log line to stderr.
 #[derive(Debug)]
 pub struct LogLine {
-    lines: Option<MultiProgress>,
+    above: Option<MultiProgress>,
 }
 
 impl io::Write for LogLine {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.lines {
+        match &self.above {
             Some(lines) => lines.suspend(|| io::stderr().write(bytes)),
             None => io::stderr().write(bytes),
         }
@@ -130,7 +134,9 @@ impl Plain {
         let (now, line) = (Instant::now(), summary(snapshot));
         let due = match &self.printed {
             None => true,
-            Some((at, printed)) => now - *at >= PLAIN_EVERY && *printed != line || now - *at >= PLAIN_EVERY * 6,
+            Some((at, printed)) => {
+                now - *at >= PLAIN_EVERY && *printed != line || now - *at >= PLAIN_EVERY * 6
+            }
         };
         if due {
             eprintln!("{line}");
@@ -168,7 +174,8 @@ impl Live {
 }
 
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::new_spinner().with_style(style)
 }
 
@@ -192,7 +199,7 @@ fn summary(snapshot: &Snapshot) -> String {
         ("gaps", watcher.gaps),
     ];
     for (name, count) in others.into_iter().filter(|(_, count)| *count > 0) {
-        line += &format!(", {name} {count}");
+        line.extend([", ", name, " ", &count.to_string()]);
     }
     line
 }
@@ -201,6 +208,13 @@ fn bot_line(bot: &BotStatus) -> String {
     let memory = bot.browser.memory_mib.map(|mib| format!(", {mib} MiB")).unwrap_or_default();
     let oldest = bot.holds.iter().max_by_key(|hold| std::cmp::Reverse(hold.since));
     let oldest = oldest.map(|hold| format!(", longest {}", hold.item)).unwrap_or_default();
-    let reason = bot.last_reason.as_deref().map(|why| format!(" ({})", printable(why, 80))).unwrap_or_default();
-    format!("bot {}: {:?}, holds {} of {}{memory}{oldest}{reason}", bot.slot, bot.state, bot.holds.len(), bot.capacity)
+    let reason =
+        bot.last_reason.as_deref().map(|why| format!(" ({})", printable(why, 80))).unwrap_or_default();
+    format!(
+        "bot {}: {:?}, holds {} of {}{memory}{oldest}{reason}",
+        bot.slot,
+        bot.state,
+        bot.holds.len(),
+        bot.capacity
+    )
 }

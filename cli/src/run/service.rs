@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use scrapefleet_telemetry::{Endpoints, Health, Metrics, Server, Status, Check, Heartbeat, Progress};
+use scrapefleet_telemetry::{Check, Endpoints, Health, Heartbeat, Metrics, Progress, Server, Status};
 use scrapefleet_watcher::WatcherState;
 use scrapefleet_worker::status::BotState;
 use serde_json::Value;
@@ -33,7 +33,8 @@ impl Service {
     /// Serves on a loopback port; 0 takes a free one.
     pub(super) async fn start(port: u16) -> Result<Self, CliError> {
         let broken = |error: &dyn std::fmt::Display| CliError::Machine(error.to_string());
-        let metrics = Metrics::new("scrapefleet", env!("CARGO_PKG_VERSION")).map_err(|error| broken(&error))?;
+        let metrics =
+            Metrics::new("scrapefleet", env!("CARGO_PKG_VERSION")).map_err(|error| broken(&error))?;
         let health = Health::new();
         let (status, shown) = watch::channel(Value::Null);
         let alive = health.heartbeat("run", BEATS_WITHIN);

@@ -1,8 +1,8 @@
 //! What a run is doing, at one moment.
 
 use scrapefleet_queue::Depth;
-use scrapefleet_worker::{BotStatus, Totals};
 use scrapefleet_watcher::WatcherStatus;
+use scrapefleet_worker::{BotStatus, Totals};
 use serde::Serialize;
 
 /// What a run is doing, at one moment; the body of `/status`.

@@ -39,7 +39,7 @@ impl Default for WatcherSpec {
         Self {
             refresh: Period::millis(300),
             refresh_min: Period::millis(100),
-            refresh_max: Period::secs(2),
+            refresh_max: Period::secs(1),
             recent: 20_000,
             standby: true,
         }

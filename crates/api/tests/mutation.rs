@@ -8,6 +8,41 @@ use serde_yaml_ng::Value;
 
 const EXAMPLE: &str = include_str!("../../../examples/showdown.yaml");
 
+/// A fleet with a recipe of its own, which uses every kind of field.
+const OWN_RECIPE: &str = r"
+apiVersion: scrapefleet.io/v1alpha1
+kind: ScrapeFleet
+metadata: { name: own, labels: { team: a } }
+spec:
+  site:
+    url: https://site.example/base/
+    recipe:
+      mode: inPage
+      initScript: return
+      list:
+        url: list
+        item: a.entry
+        idPattern: '^/(x)?(?<id>item-(?<type>[a-z]+)-[0-9]+)$'
+        window: 50
+        refresh: { click: button, answered: return 1 }
+        brokenWhen: [{ selector: .modal, text: offline }]
+      page: { url: /, readyWhen: { selector: body }, reconnectsWithin: 7s }
+      item:
+        url: /{type}/{id}
+        enter: open(arguments[0])
+        leave: close(arguments[0])
+        root: '#room-{id}'
+        doneWhen: { script: return true }
+        goneWhen: [{ selector: .gone }]
+        take: [{ attribute: { selector: a, name: href } }, { download: a.get }]
+        completeWhen: ['(?m)^end$']
+      throttledWhen: { script: return false }
+  bots: { resources: { chrome: { requests: { memory: 1Gi }, limits: { memory: 2Gi } } } }
+  lanes: [{ name: a, match: ^item-b }, { name: b }]
+  queue: { embedded: {} }
+  store: { directory: {}, key: '{type}/{shard}/{id}' }
+";
+
 /// What files and pages have held that broke programs.
 const NASTY: &[&str] = &[
     "",
@@ -79,8 +114,8 @@ fn judge(text: &str) {
 }
 
 /// Text with a few places overwritten, cut, doubled or filled with something nasty.
-fn scrambled(random: &mut Rng) -> String {
-    let mut text = EXAMPLE.to_owned();
+fn scrambled(base: &str, random: &mut Rng) -> String {
+    let mut text = base.to_owned();
     for _ in 0..random.usize(1..4) {
         let mut place = || {
             let at = random.usize(..=text.len());
@@ -97,8 +132,8 @@ fn scrambled(random: &mut Rng) -> String {
 }
 
 /// The values of the example, with some of them replaced, removed or moved.
-fn rearranged(random: &mut Rng) -> String {
-    let mut value: Value = serde_yaml_ng::from_str(EXAMPLE).unwrap();
+fn rearranged(base: &str, random: &mut Rng) -> String {
+    let mut value: Value = serde_yaml_ng::from_str(base).unwrap();
     for _ in 0..random.usize(1..4) {
         let donor = pick(&mut value.clone(), random).clone();
         let place = pick(&mut value, random);
@@ -132,10 +167,18 @@ fn pick<'v>(value: &'v mut Value, random: &mut Rng) -> &'v mut Value {
 }
 
 #[test]
+fn what_is_mutated_is_right_before() {
+    for base in [EXAMPLE, OWN_RECIPE] {
+        manifest::load(base, &[]).unwrap_or_else(|problems| panic!("{problems}"));
+    }
+}
+
+#[test]
 fn scrambled_text_is_answered() {
     let mut random = Rng::with_seed(2026);
     for _ in 0..200 {
-        judge(&scrambled(&mut random));
+        judge(&scrambled(EXAMPLE, &mut random));
+        judge(&scrambled(OWN_RECIPE, &mut random));
     }
 }
 
@@ -143,7 +186,8 @@ fn scrambled_text_is_answered() {
 fn rearranged_values_are_answered() {
     let mut random = Rng::with_seed(2027);
     for _ in 0..200 {
-        judge(&rearranged(&mut random));
+        judge(&rearranged(EXAMPLE, &mut random));
+        judge(&rearranged(OWN_RECIPE, &mut random));
     }
 }
 

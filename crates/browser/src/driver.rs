@@ -1,8 +1,12 @@
 //! A driver of Chrome: one that is started from here under a guard, or one that is already running.
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
-use scrapefleet_policy::{Instant, within};
+use scrapefleet_policy::{Instant, Policy, Retry, within};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader, Lines},
@@ -26,6 +30,12 @@ const ENOUGH_SHM: u64 = 512 << 20;
 
 /// How long a guard is given to end the browser: its own limits and some time to be scheduled.
 const GUARD_ENDS: Duration = Duration::from_secs(12);
+
+/// Starts of a driver in all, when it ends at once.
+const ATTEMPTS: u32 = 3;
+
+/// The last lines of a driver that ended at once which are kept for the error.
+const MOST_LINES: usize = 3;
 
 /// The most of what the driver says that is kept for an error, in bytes.
 const MOST_KEPT: usize = 2048;
@@ -57,9 +67,7 @@ impl Driver {
                 let launch = Launch { no_sandbox: *no_sandbox, ..Launch::default() };
                 Ok(Self { url: driver.clone(), launch, local: None })
             }
-            Endpoint::Local(local) => within(limit, "start the driver", start_local(local, name))
-                .await
-                .unwrap_or_else(|late| Err(late.to_string())),
+            Endpoint::Local(local) => start_local(local, name, limit).await,
         };
         started.map_err(|message| {
             StepError::new(Step::Launch, Fault::CannotStart, &message).after(began.elapsed())
@@ -92,46 +100,80 @@ impl Driver {
     }
 }
 
-async fn start_local(local: &LocalChrome, name: &str) -> Result<Driver, String> {
-    let driver = find_driver(local.driver.as_deref()).map_err(|e| e.to_string())?;
+/// Why a driver did not start.
+#[derive(Debug, thiserror::Error)]
+enum NotStarted {
+    #[error("{0}")]
+    Impossible(String),
+    /// It ended at once. It looks for a free port and then takes it, and in between another may have done so.
+    #[error("the driver {0} ended at once: {1}")]
+    Ended(String, String),
+}
+
+async fn start_local(local: &LocalChrome, name: &str, limit: Duration) -> Result<Driver, String> {
+    let program = find_driver(local.driver.as_deref()).map_err(|e| e.to_string())?;
     let chrome = find_chrome(local.chrome.as_deref()).map_err(|e| e.to_string())?;
-    let folder = make_folder(local.folder.as_deref(), name)?;
-    let mut guard = Command::new(&local.guard.path)
-        .args(&local.guard.args)
-        .arg("--folder")
-        .arg(folder.path())
-        .arg("--")
-        .arg(&driver)
-        .args(["--port=0", "--log-level=WARNING"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A Ctrl-C at the terminal is for the bot, which may want to drain.
-        .process_group(0)
-        .spawn()
-        .map_err(|e| format!("cannot start the browser's guard {}: {e}", local.guard.path.display()))?;
-    let (Some(order), Some(out), Some(err)) = (guard.stdin.take(), guard.stdout.take(), guard.stderr.take())
-    else {
-        return Err("the browser's guard has no pipes".to_owned());
-    };
-    // From here on the guard removes the folder.
-    let folder = folder.keep();
+    let start = Policy::named("start the driver")
+        .within(limit)
+        .overall(limit)
+        .retry(Retry::times(ATTEMPTS))
+        .when(|why| matches!(why, NotStarted::Ended(..)));
+    let (guarded, url, folder) =
+        start.run(|_| start_guarded(local, &program, name)).await.map_err(|failed| failed.to_string())?;
     let launch = Launch {
         chrome: Some(chrome),
         profile: Some(folder.join("profile")),
         no_sandbox: local.no_sandbox || rustix::process::geteuid().is_root(),
         small_shm: has_small_shm(),
     };
+    Ok(Driver { url, launch, local: Some(guarded) })
+}
+
+/// Starts a guard and the driver under it; answers where the driver listens, and the folder that the guard removes.
+async fn start_guarded(
+    local: &LocalChrome,
+    program: &Path,
+    name: &str,
+) -> Result<(Guarded, Url, PathBuf), NotStarted> {
+    let impossible = |why: String| NotStarted::Impossible(why);
+    let folder = make_folder(local.folder.as_deref(), name).map_err(impossible)?;
+    let mut guard = guard_command(local, program, folder.path()).spawn().map_err(|e| {
+        impossible(format!("cannot start the browser's guard {}: {e}", local.guard.path.display()))
+    })?;
+    let (Some(order), Some(out), Some(err)) = (guard.stdin.take(), guard.stdout.take(), guard.stderr.take())
+    else {
+        return Err(impossible("the browser's guard has no pipes".to_owned()));
+    };
+    // From here on the guard removes the folder.
+    let folder = folder.keep();
     let errors = tokio::spawn(drain(err));
     let mut lines = BufReader::new(out).lines();
-    let Some((process, port)) = announced(&mut lines).await else {
+    let mut said = Vec::new();
+    let Some((driver, port)) = announced(&mut lines, &mut said).await else {
         drop(order);
-        let said = errors.await.unwrap_or_default();
-        return Err(format!("the driver {} ended at once: {said}", driver.display()));
+        said.push(errors.await.unwrap_or_default());
+        return Err(NotStarted::Ended(program.display().to_string(), said.join("; ")));
     };
     tokio::spawn(drain(lines.into_inner()));
-    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|e| e.to_string())?;
-    Ok(Driver { url, launch, local: Some(Guarded { guard, order, driver: process }) })
+    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|e| impossible(e.to_string()))?;
+    Ok((Guarded { guard, order, driver }, url, folder))
+}
+
+fn guard_command(local: &LocalChrome, program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(&local.guard.path);
+    command
+        .args(&local.guard.args)
+        .arg("--folder")
+        .arg(folder)
+        .arg("--")
+        .arg(program)
+        .args(["--port=0", "--log-level=WARNING"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // A Ctrl-C at the terminal is for the bot, which may want to drain.
+        .process_group(0);
+    command
 }
 
 /// A folder for all that the browser writes. Its name is short: a socket in it has at most 107 characters.
@@ -143,14 +185,16 @@ fn make_folder(parent: Option<&Path>, name: &str) -> Result<TempDir, String> {
         .map_err(|e| format!("cannot make a folder for the browser in {}: {e}", parent.display()))
 }
 
-/// Reads until the driver has said its process id and its port.
-async fn announced(lines: &mut Lines<BufReader<ChildStdout>>) -> Option<(u32, u16)> {
+/// Reads until the driver has said its process id and its port; `said` has its last lines.
+async fn announced(lines: &mut Lines<BufReader<ChildStdout>>, said: &mut Vec<String>) -> Option<(u32, u16)> {
     let mut process = None;
     while let Ok(Some(line)) = lines.next_line().await {
         process = line.strip_prefix(ANNOUNCEMENT).and_then(|id| id.parse().ok()).or(process);
         if let Some(port) = port(&line) {
             return Some((process?, port));
         }
+        said.truncate(MOST_LINES - 1);
+        said.insert(0, line);
     }
     None
 }

@@ -12,6 +12,8 @@ use scrapefleet_api::ItemId;
 
 mod chrome;
 mod classify;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod driver;
 mod driver_client;
 mod endpoint;

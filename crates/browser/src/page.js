@@ -178,8 +178,11 @@ const tasks = {
     }
     const fresh = item.gone.filter((sign) => !before.has(sign));
     const seen = await until(async () => {
+      // A page of an error may look like anything; its status counts first.
+      if (!item.shared && hopeless()) return {};
       const root = rootOf(item);
-      if (root && (await holds(item.done, root, item.id))) return { open: true };
+      const ended = root && !(!item.shared && absent()) && (await holds(item.done, root, item.id));
+      if (ended) return { open: true };
       const lost = await first(fresh, document, item.id);
       if (lost) return { gone: lost.proof || "the recipe's sign that the item is gone" };
       if (!item.shared && absent()) return { gone: `HTTP ${here().status}` };
@@ -187,8 +190,7 @@ const tasks = {
       const refuses = await first(order.unavailable, document);
       if (refuses) return { refuses: refuses.proof };
       const cutOff = await first(order.disconnected, document);
-      if (cutOff) return { disconnected: cutOff.proof };
-      return !item.shared && hopeless() && {};
+      return cutOff && { disconnected: cutOff.proof };
     });
     return { ...here(), ...seen, root: !!rootOf(item) };
   },

@@ -15,4 +15,5 @@ mod runner;
 mod settings;
 
 pub use factory::{InvalidRecipe, RecipeFactory};
+pub(crate) use settings::CLOSING;
 pub use settings::{Bounds, Deadlines, Settings};

@@ -18,14 +18,12 @@ use crate::{
     classify::{classify, is_navigation},
     driver::Driver,
     driver_client::DriverClient,
+    recipe::CLOSING,
 };
 
 /// A window (a tab) of Chrome, as the driver names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Window(String);
-
-/// How long closing a tab by Chrome's side door is given; it takes some ms.
-const SIDE_DOOR: Duration = Duration::from_secs(2);
 
 /// How long a left-over session of a driver that runs elsewhere is given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
@@ -74,8 +72,8 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts Chrome. Pages that do not load are given up after `page_load`.
-    pub(crate) async fn start(driver: &Driver, under: Under, page_load: Duration) -> Result<Self, StepError> {
+    /// Starts Chrome.
+    pub(crate) async fn start(driver: &Driver, under: Under) -> Result<Self, StepError> {
         let client = DriverClient::new().map_err(|e| under.error(Fault::CannotStart, &e.to_string()))?;
         let capabilities = Capabilities::from(capabilities(&driver.launch));
         let session = WebDriver::builder(driver.url.as_str(), capabilities).client(client.clone()).connect();
@@ -85,10 +83,18 @@ impl Session {
             Err(late) => return Err(under.error(Fault::CannotStart, &late.to_string())),
         };
         let side_door = side_door(driver.capabilities());
-        let mut session = Self { driver, client, side_door, current: None };
-        let timeouts = TimeoutConfiguration::new(Some(under.left()), Some(page_load), Some(Duration::ZERO));
-        session.command(under, Command::SetTimeouts(timeouts)).await?;
-        Ok(session)
+        Ok(Self { driver, client, side_door, current: None })
+    }
+
+    /// Tells the driver when it gives up by itself: scripts after `script`, pages that do not load after `page_load`.
+    pub(crate) async fn set_limits(
+        &mut self,
+        under: Under,
+        script: Duration,
+        page_load: Duration,
+    ) -> Result<(), StepError> {
+        let timeouts = TimeoutConfiguration::new(Some(script), Some(page_load), Some(Duration::ZERO));
+        self.command(under, Command::SetTimeouts(timeouts)).await.map(drop)
     }
 
     /// Ends the sessions that a driver still has, so that at most one Chrome runs there.
@@ -167,7 +173,7 @@ impl Session {
         else {
             return false;
         };
-        let closed = within(SIDE_DOOR, "close the tab", self.client.ask(Method::GET, url)).await;
+        let closed = within(CLOSING, "close the tab", self.client.ask(Method::GET, url)).await;
         matches!(closed, Ok(Ok(_)))
     }
 
@@ -181,11 +187,7 @@ impl Session {
     /// Loads `url` in the current window, until its document is there.
     pub(crate) async fn load(&mut self, under: Under, url: &str) -> Result<(), StepError> {
         let loaded = self.command(under, Command::NavigateTo(url.into())).await;
-        loaded.map(drop).map_err(|error| {
-            // The driver itself gave up waiting for the site, and is well.
-            let site = error.fault == Fault::Timeout && error.message.starts_with("timeout");
-            StepError { fault: if site { Fault::SiteUnreachable } else { error.fault }, ..error }.at(url)
-        })
+        loaded.map(drop).map_err(|error| error.at(url))
     }
 
     /// Evaluates `script`, the body of a function (a promise is waited for), in the current window. When the

@@ -13,14 +13,14 @@ use scrapefleet_queue::{
 };
 
 /// Tasks of a batch, as a watcher publishes them when it takes over.
-const BATCH: usize = 500;
-const BATCHES: usize = 200;
+const BATCH: u32 = 500;
+const BATCHES: u32 = 200;
 /// Callers who publish at the same time.
 const PUBLISHERS: usize = 4;
 /// Holds of each bot, and bots.
 const HOLDS: usize = 50;
-const BOTS: usize = 2;
-const CYCLES: usize = 20_000;
+const BOTS: u32 = 2;
+const CYCLES: u32 = 20_000;
 
 #[tokio::main]
 async fn main() -> Result<(), QueueError> {
@@ -39,7 +39,8 @@ async fn measure(path: &std::path::Path) -> Result<(), QueueError> {
     say("publish_confirmed", publish(&queue).await?, "tasks/s");
     say("claim_ack", claim_ack(&queue).await?, "cycles/s");
     let size = std::fs::metadata(path).map_or(0, |file| file.len());
-    say("file", size as f64 / (BATCH * BATCHES) as f64, "bytes/item");
+    let size = u32::try_from(size).unwrap_or(u32::MAX);
+    say("file", f64::from(size) / f64::from(BATCH * BATCHES), "bytes/item");
     queue.close().await?;
     let start = Instant::now();
     let queue = embedded::open(path, options()).await?;
@@ -51,7 +52,7 @@ fn say(name: &str, value: f64, unit: &str) {
     println!("{}", serde_json::json!({ "name": name, "value": value, "unit": unit }));
 }
 
-fn task(number: usize) -> Task {
+fn task(number: u32) -> Task {
     let at = SystemClock.now();
     Task {
         schema_version: scrapefleet_queue::task::SCHEMA_VERSION,
@@ -81,7 +82,7 @@ async fn publish(queue: &Embedded) -> Result<f64, QueueError> {
     while let Some(published) = done.next().await {
         published?;
     }
-    Ok((BATCH * BATCHES) as f64 / start.elapsed().as_secs_f64())
+    Ok(f64::from(BATCH * BATCHES) / start.elapsed().as_secs_f64())
 }
 
 /// Tasks taken and acked a second, by bots that work on all their holds at the same time.
@@ -89,7 +90,7 @@ async fn claim_ack(queue: &Embedded) -> Result<f64, QueueError> {
     let start = Instant::now();
     let bots = (0..BOTS).map(|_| bot(queue));
     futures::future::try_join_all(bots).await?;
-    Ok(CYCLES as f64 / start.elapsed().as_secs_f64())
+    Ok(f64::from(CYCLES) / start.elapsed().as_secs_f64())
 }
 
 async fn bot(queue: &Embedded) -> Result<(), QueueError> {

@@ -119,11 +119,11 @@ impl Inner {
     /// The shelf as of now: a delay that has passed is over for every caller alike.
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
         let now = self.now().as_millisecond();
-        let mut shelf = self.desk.shelf();
-        if shelf.promote(now) {
+        let mut stock = self.desk.shelf();
+        if stock.promote(now) {
             self.desk.changed.notify_waiters();
         }
-        shelf
+        stock
     }
 
     /// Waits for room to ask for a change.

@@ -143,7 +143,7 @@ impl Claim for MemoryClaim {
 
     async fn retry(&mut self, delay: Duration, failure: Failure) -> Result<(), QueueError> {
         let next = message::next_attempt(&self.task, failure);
-        self.finish(Finish::Retry(delay, next))
+        self.finish(Finish::Retry(delay, message::write_again(&next)))
     }
 
     async fn dead(&mut self, failure: Failure) -> Result<(), QueueError> {

@@ -1,11 +1,13 @@
 //! Every implementation against the contract.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod harness;
 mod scratch;
 
 mod memory {
     use super::harness::InMemory;
-    scrapefleet_queue::queue_contract!(InMemory::start().await);
+    scrapefleet_queue::queue_contract!(InMemory::start());
 }
 
 mod embedded {

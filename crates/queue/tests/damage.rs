@@ -1,6 +1,8 @@
 //! Damaged files: each is refused with an error that names it, or has lost nothing. None panics, hangs, or is mended in
 //! silence.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod scratch;
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};

@@ -2,6 +2,8 @@
 //!
 //! Mounting needs root. Without it these tests fail and say so, so that nobody takes them for passed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 #[expect(dead_code, reason = "these files are on disks of their own")]
 mod scratch;
 
@@ -148,7 +150,7 @@ async fn a_full_disk_loses_nothing_and_heals_by_itself() {
 /// What works on a full disk: everything that is not a write.
 async fn full(queue: &Embedded, confirmed: &BTreeSet<String>, consumer: &mut Box<dyn Consumer>) {
     let depth = queue.depth().await.unwrap();
-    assert_eq!(depth.ready as usize + depth.held as usize, confirmed.len() + 20);
+    assert_eq!(depth.ready + depth.held, confirmed.len() as u64 + 20);
     assert!(journal(queue).await.is_superset(confirmed));
     assert!(pending(queue).await.is_superset(confirmed));
     let mut claim = within(Duration::from_secs(5), "next", consumer.next()).await.unwrap().unwrap();

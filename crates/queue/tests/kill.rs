@@ -2,6 +2,8 @@
 //!
 //! The test starts itself again as the victim, which says on its standard output what was confirmed to it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 #[expect(dead_code, reason = "this file is the one that a dead process left")]
 mod scratch;
 
@@ -58,7 +60,9 @@ async fn victim() {
     for batch in 0.. {
         let ids: Vec<_> = (0..rng.u32(1..15)).map(|n| format!("{life}-{batch}-{n}")).collect();
         queue.publish(ids.iter().map(|id| task(id)).collect()).await.unwrap();
-        ids.iter().for_each(|id| println!("published {id}"));
+        for id in &ids {
+            println!("published {id}");
+        }
         if queue.depth().await.unwrap().ready > 300 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

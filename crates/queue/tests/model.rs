@@ -2,6 +2,8 @@
 //!
 //! `SEED=17 cargo test -p scrapefleet-queue --test model` plays one seed again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod harness;
 mod scratch;
 
@@ -11,7 +13,7 @@ use futures::FutureExt;
 use harness::{InFile, InMemory};
 use scrapefleet_queue::contract::{Harness, model};
 
-async fn play_all<H: Harness, S: Future<Output = H>>(seeds: u64, start: impl Fn() -> S) {
+async fn play_all<H: Harness>(seeds: u64, start: impl AsyncFn() -> H) {
     let seeds = match std::env::var("SEED") {
         Ok(seed) => {
             let seed = seed.parse().expect("SEED is a number");
@@ -30,7 +32,7 @@ async fn play_all<H: Harness, S: Future<Output = H>>(seeds: u64, start: impl Fn(
 
 #[tokio::test]
 async fn the_fake_does_what_the_model_does() {
-    play_all(500, InMemory::start).await;
+    play_all(500, async || InMemory::start()).await;
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Opening and closing the embedded queue: by one process at a time, for reading, again and again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod scratch;
 
 use std::{

@@ -12,6 +12,9 @@ pub const DEFAULT_URL: &str = "https://play.pokemonshowdown.com";
 const RECIPE: &str = include_str!("../recipe.yaml");
 
 /// The recipe, the judge of its artifacts, and the site's address when a manifest names no other.
+///
+/// # Panics
+/// Never: the recipe is a file of this crate, and a test reads it.
 #[must_use]
 #[expect(clippy::expect_used, reason = "cannot fail: the recipe is a file of this crate and a test reads it")]
 pub fn preset() -> (Recipe, Arc<dyn Inspect>, &'static str) {

@@ -1,4 +1,5 @@
 //! Logs come from strangers: nothing panics, nothing takes more than linear time.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::time::{Duration, Instant};
 

@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use reqwest::StatusCode;
-use scrapefleet_policy::within;
+use scrapefleet_policy::{Instant, within};
 use scrapefleet_telemetry::{Endpoints, Health, Metrics, ServeError, Server, Status};
 use serde_json::{Value, json};
 use tokio::{
@@ -15,7 +15,8 @@ use tokio::{
 };
 
 const FREE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than any deadline of the server that a test waits for.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn endpoints(status: Status) -> Endpoints {
     Endpoints { metrics: Metrics::new("test", "0.0.0").unwrap(), health: Health::new(), status }
@@ -109,6 +110,7 @@ async fn metrics_parse_and_show_the_health() {
 
     let response = reqwest::get(format!("http://{}/metrics", server.address())).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
     let text = response.text().await.unwrap();
     let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(parse_sample).collect();
     let value = |name: &str| samples.iter().find(|(found, _)| found == name).map(|(_, value)| *value);
@@ -156,25 +158,43 @@ async fn status_may_wait_and_may_be_no_object() {
     assert_eq!(get_json(&server, "/status").await["status"], "quiet");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_status_that_never_comes_is_given_up() {
-    let server = start(endpoints(Status::of_async(std::future::pending))).await;
-    let answer = exchange(&server, b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let asked = Arc::new(Notify::new());
+    let tell = asked.clone();
+    let server = start(endpoints(Status::of_async(move || {
+        tell.notify_one();
+        std::future::pending()
+    })))
+    .await;
+    let request = b"GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let waiting = tokio::spawn(async move { exchange(&server, request).await });
+    within(PATIENCE, "the request", asked.notified()).await.unwrap();
+    pass(Duration::from_secs(11)).await;
+    let answer = waiting.await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     assert!(answer.ends_with("answering a request did not finish within 10s\n"), "{answer}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_client_that_never_reads_is_let_go() {
     let much = "x".repeat(16 * 1024 * 1024); // more than the system buffers
     let server = start(endpoints(Status::of(move || json!({ "much": much })))).await;
     let mut lazy = TcpStream::connect(server.address()).await.unwrap();
     lazy.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    lazy.readable().await.unwrap();
-    tokio::time::sleep(Duration::from_mins(2)).await;
+    within(PATIENCE, "the first bytes", lazy.readable()).await.unwrap().unwrap();
+    pass(Duration::from_mins(2)).await;
     let mut answer = Vec::new();
     let ended = within(PATIENCE, "the end", lazy.read_to_end(&mut answer)).await.unwrap();
     assert!(ended.is_err() || answer.len() < 16 * 1024 * 1024, "{} bytes", answer.len());
+}
+
+/// Lets this much time pass at once, timers going off in their order. Only between exchanges: while the clock is
+/// paused, bytes on their way would count as nothing to wait for.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::sleep(time).await;
+    tokio::time::resume();
 }
 
 #[tokio::test]
@@ -227,11 +247,12 @@ async fn a_body_is_not_waited_for() {
     assert!(exchange(&server, head).await.starts_with("HTTP/1.1 200 "));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_silent_client_is_let_go() {
     let server = start(endpoints(Status::none())).await;
     let mut silent = TcpStream::connect(server.address()).await.unwrap();
     silent.write_all(b"GET /livez HT").await.unwrap();
+    pass(Duration::from_secs(11)).await;
     let mut answer = Vec::new();
     within(PATIENCE, "the end", silent.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert!(!String::from_utf8_lossy(&answer).contains(" 200 "));
@@ -259,7 +280,7 @@ async fn connections_above_the_most_wait_for_a_place() {
 
 #[tokio::test]
 async fn stopping_answers_the_request_that_runs_and_no_other() {
-    let (asked, answer) = (std::sync::Arc::new(Notify::new()), std::sync::Arc::new(Notify::new()));
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (tell, wait) = (asked.clone(), answer.clone());
     let server = start(endpoints(Status::of_async(move || {
         let (tell, wait) = (tell.clone(), wait.clone());
@@ -281,6 +302,18 @@ async fn stopping_answers_the_request_that_runs_and_no_other() {
     answer.notify_one();
     assert!(running.await.unwrap().unwrap().contains("\"answered\":true"));
     within(PATIENCE, "stopping", stopping).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_idle_connections() {
+    let server = start(endpoints(Status::none())).await;
+    let mut idle = TcpStream::connect(server.address()).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut first = [0; 12];
+    within(PATIENCE, "an answer", idle.read_exact(&mut first)).await.unwrap().unwrap();
+    let start = Instant::now();
+    server.stop().await;
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}; silent connections have 10 s", start.elapsed());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use crate::{program::scrapefleet, scrape::tail};
 
 /// How long a command that only reads may take.
-const COMMAND: Duration = Duration::from_secs(60);
+const COMMAND: Duration = Duration::from_mins(1);
 
 /// A fleet under test: a manifest and a data folder, which goes with it.
 #[derive(Debug)]

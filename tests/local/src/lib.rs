@@ -7,6 +7,7 @@
 pub mod fleet;
 pub mod processes;
 pub mod program;
+pub mod rooms;
 pub mod scrape;
 pub mod truth;
 

@@ -60,7 +60,8 @@ pub fn of_kind(root: u32, kind: Kind) -> Result<Vec<u32>> {
                     && !command.contains("browser-guard")
             }
             Kind::Chrome => chrome && !typed && !command.contains("browser-guard"),
-            Kind::Renderer => command.contains("--type=renderer"),
+            // Chrome has one more for itself.
+            Kind::Renderer => command.contains("--type=renderer") && !command.contains("--top-chrome-webui"),
         }
     };
     Ok(descendants(root)?.iter().filter(is).map(|found| found.id).collect())

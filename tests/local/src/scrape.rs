@@ -19,7 +19,7 @@ use crate::fleet::Fleet;
 const STARTS: Duration = Duration::from_secs(20);
 
 /// How long an orderly end may take: the browsers' ends, and the storing of what has ended.
-const ENDS: Duration = Duration::from_secs(60);
+const ENDS: Duration = Duration::from_mins(1);
 
 /// How often a condition is looked at.
 const LOOK: Duration = Duration::from_millis(100);

@@ -1,12 +1,12 @@
 //! What was stored, compared with what the server itself logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use scrapefleet_showdown::log::compare;
 use scrapefleet_store::{Artifact, ArtifactStore as _};
-use scrapefleet_test_site::GroundTruth;
+use scrapefleet_test_site::{GroundTruth, ShowdownSite};
 
 use crate::fleet::Fleet;
 
@@ -27,6 +27,24 @@ pub async fn artifacts(fleet: &Fleet) -> Result<BTreeMap<String, Artifact>> {
     Ok(found)
 }
 
+/// Battles that ended before a scrape began, which it cannot know of.
+#[derive(Debug, Clone, Default)]
+pub struct Before(BTreeSet<String>);
+
+impl Before {
+    /// Lets the site's players end what they began, and rest until a scrape is ready.
+    pub async fn rest(site: &ShowdownSite) -> Result<Self> {
+        site.stop_players().await?;
+        Ok(Self(site.battles_logged().await?.into_iter().map(|battle| battle.id).collect()))
+    }
+
+    /// What the server logged since.
+    pub async fn since(&self, site: &ShowdownSite) -> Result<Vec<GroundTruth>> {
+        let logged = site.battles_logged().await?;
+        Ok(logged.into_iter().filter(|battle| !self.0.contains(&battle.id)).collect())
+    }
+}
+
 /// Checks that every public battle of `truth` is stored once, equal to the server's own log, and nothing private is.
 /// Answers how many battles were compared.
 pub async fn check(fleet: &Fleet, truth: &[GroundTruth]) -> Result<usize> {
@@ -38,6 +56,14 @@ pub async fn check(fleet: &Fleet, truth: &[GroundTruth]) -> Result<usize> {
         check_one(battle, artifact).with_context(|| battle.id.clone())?;
     }
     Ok(public.len())
+}
+
+/// The same for a scrape that could not see every battle, its list having been away: those that are stored equal the
+/// server's own log.
+pub async fn check_stored(fleet: &Fleet, truth: Vec<GroundTruth>) -> Result<usize> {
+    let stored = artifacts(fleet).await?;
+    let seen: Vec<_> = truth.into_iter().filter(|battle| stored.contains_key(&battle.id)).collect();
+    check(fleet, &seen).await
 }
 
 fn check_one(battle: &GroundTruth, artifact: &Artifact) -> Result<()> {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use scrapefleet_local_tests::{Fleet, Scrape, truth};
+use scrapefleet_local_tests::{
+    Fleet, Scrape,
+    truth::{self, Before},
+};
 use scrapefleet_test_site::{Client, ShowdownSite};
 
 const BATTLES: u64 = 15;
@@ -17,15 +20,17 @@ async fn every_battle_is_stored_once(client: Client) -> Result<()> {
         .start()
         .await?;
     let fleet = Fleet::showdown(&site.url(), "")?;
+    let before = Before::rest(&site).await?;
     let run = Scrape::start(&fleet).await?;
-    run.until("storing", Duration::from_secs(180), |s| s["totals"]["stored"].as_u64() >= Some(BATTLES))
-        .await?;
+    run.until("watching", Duration::from_mins(1), |s| s["watcher"]["state"] == "watching").await?;
+    site.resume_players().await?;
+    run.until("storing", Duration::from_mins(5), |s| s["totals"]["stored"].as_u64() >= Some(BATTLES)).await?;
     site.stop_players().await?;
-    run.until_idle(Duration::from_secs(60)).await?;
+    run.until_idle(Duration::from_mins(1)).await?;
     ensure!(run.interrupt().await?.success());
 
     let ledger = fleet.balanced_ledger().await?;
-    let compared = truth::check(&fleet, &site.battles_logged().await?).await?;
+    let compared = truth::check(&fleet, &before.since(&site).await?).await?;
     println!("{client:?}: {compared} battles equal the server's own, ledger {ledger}");
     ensure!(compared as u64 >= BATTLES && ledger["dead"] == 0);
     ensure!(site.uploads().await? == 0, "a replay was published");

@@ -2,7 +2,8 @@
 //
 //     GET  /status    what there is and what was counted
 //     GET  /battles   the ground truth
-//     POST /fault {"fault":"dead"} · /cut · /players/stop {"hurry":true} · /players/resume · /server/stop|start|restart
+//     POST /fault {"fault":"dead"} · /cut · /server/stop · /server/start · /server/restart
+//     POST /players/stop {"hurry":true} · /players/resume · /players/hide {"id":"battle-..."}
 
 import http from 'node:http';
 
@@ -54,6 +55,8 @@ export class Control {
         return done(await players.drain(body.hurry));
       case 'POST /players/resume':
         return done(players.resume(this.choiceMs));
+      case 'POST /players/hide':
+        return done(players.hide(body.id));
       case 'POST /server/stop':
         return done(await server.stop());
       case 'POST /server/start':

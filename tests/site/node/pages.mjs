@@ -67,6 +67,7 @@ export class Pages {
       this.uploads += 1;
       return send(response, 200, '.html', ']{"ok":true}');
     }
+    if (pathname === '/robots.txt') return send(response, 404, '.html', 'no such file');
     const file = pathname.match(/^\/client\/([a-z]+\.js)$/)?.[1];
     if (file) return this.file(response, file);
     // As the real site: what is not there is answered with the page itself, so a script that is not there

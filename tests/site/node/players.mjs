@@ -10,6 +10,8 @@ const THROTTLE_MS = 650;
 const RECONNECT_MS = 500;
 /** Pace while the last battles are brought to their end. */
 const HURRY_MS = 10;
+// The shortest battle: what a list can be expected to show. On the real site nobody gives up sooner either.
+const SHORTEST_MS = 2500;
 
 /** All players of a site. */
 export class Players {
@@ -44,10 +46,11 @@ export class Players {
     for (const player of this.players) player.search();
   }
 
-  /** All connections are cut. */
-  leave() {
-    this.stopping = true;
-    for (const player of this.players) player.quit();
+  /** Has a player make the battle private that goes on in a room. */
+  hide(room) {
+    const player = this.players.find((player) => player.battles.has(room));
+    if (!player) throw new Error(`nobody plays in ${room}`);
+    player.say(`${room}|/hideroom`);
   }
 
   counts() {
@@ -94,13 +97,8 @@ class Player {
       for (const battle of this.battles.values()) clearTimeout(battle.timer);
       this.battles.clear();
       this.outbox = [];
-      if (!this.gone) setTimeout(() => this.connect(), RECONNECT_MS);
+      setTimeout(() => this.connect(), RECONNECT_MS);
     });
-  }
-
-  quit() {
-    this.gone = true;
-    this.socket.close();
   }
 
   rest(hurry) {
@@ -169,7 +167,7 @@ class Player {
     const { forfeitShare, lastingShare, chatShare } = this.team.options;
     this.state = 'playing';
     const fate = this.random();
-    const battle = { room, slow: 1, forfeits: fate < forfeitShare, timer: undefined, request: undefined };
+    const battle = { room, slow: 1, forfeits: fate < forfeitShare, since: Date.now(), timer: undefined, request: undefined };
     if (fate > 1 - lastingShare) battle.slow = 6;
     battle.brain = new this.team.options.Brain(Math.floor(this.random() * 0xffff), (choice) => { battle.choice = choice; });
     this.battles.set(room, battle);
@@ -189,11 +187,14 @@ class Player {
     clearTimeout(battle.timer);
     if (battle.choice === undefined) return;
     const pause = this.team.options.choiceMs * battle.slow * (0.5 + this.random());
+    // A choice that may end the battle is not made too soon.
+    const hasty = battle.forfeits || this.team.options.choiceMs === HURRY_MS;
+    const young = hasty ? SHORTEST_MS - (Date.now() - battle.since) : 0;
     battle.timer = setTimeout(() => {
       if (battle.forfeits) return this.say(`${battle.room}|/forfeit`);
       this.say(`${battle.room}|/choose ${battle.choice}|${battle.request.rqid}`);
       battle.choice = undefined;
-    }, pause);
+    }, Math.max(pause, young));
   }
 
   rename(battle, room) {

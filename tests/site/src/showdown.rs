@@ -14,12 +14,13 @@
 //! ```
 
 mod builder;
+mod control;
 mod process;
 mod truth;
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -112,7 +113,6 @@ pub struct Status {
 #[derive(Debug)]
 pub struct ShowdownSite {
     process: SiteProcess,
-    control: reqwest::Client,
 }
 
 impl ShowdownSite {
@@ -191,6 +191,11 @@ impl ShowdownSite {
         self.post("players/resume", &json!({}), CONTROL_WITHIN).await
     }
 
+    /// Has a player make a battle private that goes on: it leaves the list, spectators are put out, its id changes.
+    pub async fn hide_battle(&self, id: &str) -> Result<()> {
+        self.post("players/hide", &json!({ "id": id }), CONTROL_WITHIN).await
+    }
+
     /// Kills the Showdown server as a crash would; battles that go on are lost. The pages stay.
     pub async fn stop_server(&self) -> Result<()> {
         self.post("server/stop", &json!({}), CONTROL_WITHIN).await
@@ -212,30 +217,17 @@ impl ShowdownSite {
     }
 
     async fn get(&self, what: &str) -> Result<Value> {
-        let request = self.control.get(self.control_url(what)).timeout(CONTROL_WITHIN);
-        self.answer(what, request).await
+        self.ask("GET", what, &Value::Null, CONTROL_WITHIN).await
     }
 
-    async fn post(&self, what: &str, body: &Value, within: Duration) -> Result<()> {
-        let request = self.control.post(self.control_url(what)).json(body).timeout(within);
-        self.answer(what, request).await.map(drop)
+    async fn post(&self, what: &str, body: &Value, limit: Duration) -> Result<()> {
+        self.ask("POST", what, body, limit).await.map(drop)
     }
 
-    fn control_url(&self, what: &str) -> String {
-        format!("http://127.0.0.1:{}/{what}", self.process.ready.control_port)
-    }
-
-    async fn answer(&self, what: &str, request: reqwest::RequestBuilder) -> Result<Value> {
-        let response = request.send().await.with_context(|| self.complaint(what))?;
-        let status = response.status();
-        let body: Value = response.json().await.with_context(|| self.complaint(what))?;
-        if !status.is_success() {
-            bail!("{}: {}", self.complaint(what), body["error"]);
-        }
-        Ok(body)
-    }
-
-    fn complaint(&self, what: &str) -> String {
-        format!("the test site did not do `{what}` (its logs: {})", self.folder().display())
+    async fn ask(&self, method: &str, what: &str, body: &Value, limit: Duration) -> Result<Value> {
+        let port = self.process.ready.control_port;
+        control::ask(port, method, what, body, limit).await.with_context(|| {
+            format!("the test site did not do `{what}` (its logs: {})", self.folder().display())
+        })
     }
 }

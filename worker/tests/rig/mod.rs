@@ -1,5 +1,6 @@
 //! A bot on a scripted site, a queue and a store in memory, in virtual time.
 #![allow(dead_code, reason = "each test file uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{
     collections::BTreeMap,
@@ -75,7 +76,7 @@ pub(crate) fn config() -> BotConfig {
         probe: Duration::from_secs(3),
         limits: HoldLimits { soft: Duration::from_mins(50), hard: Duration::from_mins(90), reopenings: 8 },
         complete_within: Duration::from_secs(10),
-        retry: Retry::times(3).backoff(Backoff::from(Duration::from_secs(1)).to(Duration::from_secs(60))),
+        retry: Retry::times(3).backoff(Backoff::from(Duration::from_secs(1)).to(Duration::from_mins(1))),
         open_in_tab: true,
         abandonment: AbandonmentSpec::default(),
         breaker: BreakerSpec::default(),

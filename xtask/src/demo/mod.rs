@@ -44,7 +44,7 @@ pub(crate) async fn run(project: &Project, arguments: &DemoArguments) -> Result<
     // for the processor but Chrome.
     let build = project.cargo(&["build", "--package", "scrapefleet-cli", "--bin", "scrapefleet"]);
     phases.run("build", process::show(build)).await?;
-    let site = phases.run("start the Showdown server and its players", start_site(arguments)).await?;
+    let site = phases.run("start the server", start_site(arguments)).await?;
     let scrape = Scrape::new(project, &site.url(), &data, arguments.battles);
     let mut signals = Signals::watch().context("signals cannot be watched")?;
     let ended = phases.run("scrape", signals.run(scrape.run(), limit(arguments.battles))).await?;

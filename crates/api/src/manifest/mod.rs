@@ -1,9 +1,9 @@
 //! Reading a manifest from a file, under the same rules as the API server's.
 //!
 //! The rules are written once, in the types, and come out as the CRD's schema. A file goes through the steps that
-//! the API server takes with an object: it is read ([`document`]), completed with defaults ([`admission`]), checked
-//! against the schema ([`structure`]) and against the schema's CEL rules ([`rules`]). What neither can say, such as
-//! "this regular expression compiles", is checked after them ([`semantics`]); the operator runs that part too.
+//! the API server takes with an object: it is read (`document`), completed with defaults (`admission`), checked
+//! against the schema (`structure`) and against the schema's CEL rules (`rules`). What neither can say, such as
+//! "this regular expression compiles", is checked after them (`semantics`); the operator runs that part too.
 
 mod admission;
 mod document;

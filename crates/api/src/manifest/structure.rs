@@ -3,13 +3,13 @@
 //! Knows the part of JSON Schema that Kubernetes' structural schemas and our types use; a test fails when the CRD
 //! uses a keyword that is not looked at here.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::LazyLock};
 
 use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::{Problem, words};
-use crate::id::tame;
+use crate::{crd, id::tame};
 
 /// Keywords that [`check`] looks at, or that forbid nothing that is still there: nulls are dropped before.
 #[cfg(test)]
@@ -153,5 +153,26 @@ fn sizes(schema: &Value, min: &str, max: &str) -> RangeInclusive<usize> {
 /// A pattern that does not compile fits nothing; a test compiles all that the CRD has.
 fn fits_pattern(schema: &Value, text: &str) -> bool {
     let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return true };
-    Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+    PATTERNS.get(pattern).is_some_and(|pattern| pattern.is_match(text))
+}
+
+/// The patterns of the CRD, compiled once: most of them stand at many fields.
+static PATTERNS: LazyLock<BTreeMap<&str, Regex>> = LazyLock::new(|| {
+    let mut patterns = BTreeMap::new();
+    collect_patterns(&crd::SCHEMA, &mut patterns);
+    patterns
+});
+
+fn collect_patterns<'s>(schema: &'s Value, patterns: &mut BTreeMap<&'s str, Regex>) {
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
+        && !patterns.contains_key(pattern)
+        && let Ok(compiled) = Regex::new(pattern)
+    {
+        patterns.insert(pattern, compiled);
+    }
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let inner = [schema.get("items"), schema.get("additionalProperties")];
+    for part in properties.into_iter().flat_map(|p| p.values()).chain(inner.into_iter().flatten()) {
+        collect_patterns(part, patterns);
+    }
 }

@@ -5,6 +5,8 @@
 //! [`FakeSite::events`].
 
 mod browser;
+#[cfg(test)]
+mod contract;
 mod life;
 mod list;
 mod site;

@@ -118,8 +118,7 @@ impl RecipeBrowser {
         shared.budget.load(Step::Open).await?;
         let whole = self.step(Step::Open);
         let window = self.runner.new_tab(whole).await?;
-        // The rest of the time is for finding out whether the tab or the whole browser is at fault.
-        let under = whole.at_most(whole.left() * 2 / 3);
+        let under = whole.at_most(shared.settings.deadlines.tab_share());
         match self.open_tab(under, &window, item, url).await {
             Ok(held) => {
                 self.held.insert(item.id.clone(), held);
@@ -374,10 +373,8 @@ impl SiteBrowser for RecipeBrowser {
         let url = self.runner.shared.item_url(item)?;
         let shared = Arc::clone(&self.runner.shared);
         shared.allow(Step::Open, &url).await?;
-        if let Some(Held { place: Place::Tab(window), .. }) = self.held.remove(&item.id) {
-            let under = self.step(Step::Open);
-            self.runner.session.close_tab(under, &window).await?;
-        }
+        // What is open is opened afresh.
+        self.leave(&item.id).await?;
         if placement == Placement::Ordinary && self.shares() {
             self.open_shared(item).await
         } else {
@@ -415,7 +412,8 @@ impl SiteBrowser for RecipeBrowser {
             "longest": bounds.artifact,
         });
         let url = self.held.get(item).map(|held| held.url.clone()).unwrap_or_default();
-        let inner = if shared { under } else { under.at_most(under.left() * 2 / 3) };
+        let tab_share = self.runner.shared.settings.deadlines.tab_share();
+        let inner = if shared { under } else { under.at_most(tab_share) };
         let taken: Result<answer::Taken, _> = self.runner.run(inner, &window, order).await;
         match taken {
             Ok(taken) => {

@@ -36,7 +36,7 @@ impl RecipeFactory {
         let addresses = Addresses::new(&settings.site, &settings.recipe)
             .map_err(|problems| InvalidRecipe(problems.iter().map(ToString::to_string).collect()))?;
         let robots = match settings.politeness.robots_txt {
-            RobotsTxt::Respect => Some(Robots::new().map_err(|why| InvalidRecipe(vec![why]))?),
+            RobotsTxt::Respect => Some(Robots::new()),
             RobotsTxt::Ignore => None,
         };
         let (plan, budget) = (Plan::new(&settings.recipe), Budget::new(&settings.politeness));

@@ -37,11 +37,16 @@ impl Held {
         if let Some(why) = &seen.error {
             return Err(StepError::new(Step::Probe, Fault::Script, why));
         }
+        let gone = |proof: &str| Ok(Observation::Gone { proof: crate::fault::printable(proof, MOST_PROOF) });
+        // The page of an error may look as if the item had ended.
+        if let Some(proof) = &self.gone {
+            return gone(proof);
+        }
         if seen.done {
             return Ok(Observation::Ended);
         }
-        if let Some(proof) = self.gone.as_ref().or(seen.gone.as_ref()) {
-            return Ok(Observation::Gone { proof: crate::fault::printable(proof, MOST_PROOF) });
+        if let Some(proof) = &seen.gone {
+            return gone(proof);
         }
         if let Some(why) = &self.lost {
             return Ok(Observation::Lost { why: why.clone() });
@@ -84,6 +89,7 @@ mod tests {
             (held(None, None), seen(true, false, true, Some("x")), Observation::Ended),
             (held(None, None), seen(true, true, false, Some("expired")), gone("expired")),
             (held(Some("HTTP 404"), None), seen(false, false, false, None), gone("HTTP 404")),
+            (held(Some("HTTP 404"), None), seen(true, false, true, None), gone("HTTP 404")),
             (held(None, None), seen(false, false, false, None), lost("its place in the page is empty")),
             (held(None, Some("reloaded")), seen(true, true, false, None), lost("reloaded")),
             (held(None, Some("reloaded")), seen(true, true, true, None), Observation::Ended),

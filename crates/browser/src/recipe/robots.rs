@@ -1,10 +1,11 @@
 //! robots.txt: what a site lets robots open.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Read as _, sync::Arc, time::Duration};
 
 use scrapefleet_policy::{Instant, within};
 use texting_robots::Robot;
 use tokio::sync::Mutex;
+use ureq::Agent;
 use url::Url;
 
 use crate::{Fault, Step, StepError};
@@ -22,7 +23,7 @@ const FRESH: Duration = Duration::from_hours(1);
 const FAILED: Duration = Duration::from_secs(5);
 
 /// What is read of a robots.txt: the 500 kibibytes that RFC 9309 (2.5) asks for.
-const MOST_READ: usize = 500 << 10;
+const MOST_READ: u64 = 500 << 10;
 
 /// The most origins whose rules are kept: those of list, page and items.
 const MOST_ORIGINS: usize = 8;
@@ -30,7 +31,7 @@ const MOST_ORIGINS: usize = 8;
 /// The rules of a site's origins, fetched when they are first needed.
 #[derive(Debug)]
 pub(super) struct Robots {
-    client: reqwest::Client,
+    agent: Agent,
     known: Mutex<BTreeMap<String, Known>>,
 }
 
@@ -49,15 +50,16 @@ enum Rules {
 }
 
 impl Robots {
-    pub(super) fn new() -> Result<Self, String> {
-        // An error says that the program has chosen a provider already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+    pub(super) fn new() -> Self {
+        let config = Agent::config_builder()
             .user_agent(format!("{TOKEN}/{}", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::limited(5))
-            .build()
-            .map_err(|e| format!("cannot make an HTTP client: {e}"))?;
-        Ok(Self { client, known: Mutex::default() })
+            .timeout_global(Some(FETCH))
+            .http_status_as_error(false)
+            // More of them are taken as "there is none" (RFC 9309, 2.3.1.2).
+            .max_redirects(5)
+            .max_redirects_will_error(false)
+            .build();
+        Self { agent: config.into(), known: Mutex::default() }
     }
 
     /// Fails when robots.txt forbids `url`, or cannot be read because the site is down.
@@ -83,41 +85,32 @@ impl Robots {
         {
             return rules.clone();
         }
-        let fetched = within(FETCH, "robots.txt", self.fetch(&origin)).await;
-        let rules = fetched.unwrap_or_else(|late| Err(late.to_string()));
+        let (agent, from) = (self.agent.clone(), format!("{origin}/robots.txt"));
+        let fetched = tokio::task::spawn_blocking(move || fetch(&agent, &from));
+        let rules = match within(FETCH * 2, "robots.txt", fetched).await {
+            Ok(Ok(rules)) => rules,
+            Ok(Err(stopped)) => Err(stopped.to_string()),
+            Err(late) => Err(late.to_string()),
+        };
         if known.len() >= MOST_ORIGINS {
             known.clear();
         }
         known.insert(origin, Known { at: Instant::now(), rules: rules.clone() });
         rules
     }
-
-    async fn fetch(&self, origin: &str) -> Result<Rules, String> {
-        let mut response =
-            self.client.get(format!("{origin}/robots.txt")).send().await.map_err(|e| deepest(&e))?;
-        let status = response.status();
-        if status.is_client_error() {
-            return Ok(Rules::All);
-        }
-        if !status.is_success() {
-            return Err(format!("HTTP {}", status.as_u16()));
-        }
-        let mut text = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|e| deepest(&e))? {
-            text.extend_from_slice(&part[..part.len().min(MOST_READ - text.len())]);
-            if text.len() == MOST_READ {
-                break;
-            }
-        }
-        // What cannot be parsed forbids nothing (RFC 9309, 2.3.1.5: as much as possible is read).
-        Ok(Robot::new(TOKEN, &text).map_or(Rules::All, |robot| Rules::Some(Arc::new(robot))))
-    }
 }
 
-fn deepest(error: &reqwest::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
+fn fetch(agent: &Agent, from: &str) -> Result<Rules, String> {
+    let mut response = agent.get(from).call().map_err(|e| e.to_string())?;
+    let status = response.status();
+    if status.is_server_error() {
+        return Err(format!("HTTP {}", status.as_u16()));
     }
-    deepest.to_string()
+    if !status.is_success() {
+        return Ok(Rules::All);
+    }
+    let mut text = Vec::new();
+    response.body_mut().as_reader().take(MOST_READ).read_to_end(&mut text).map_err(|e| e.to_string())?;
+    // What cannot be parsed forbids nothing (RFC 9309, 2.3.1.5: as much as possible is read).
+    Ok(Robot::new(TOKEN, &text).map_or(Rules::All, |robot| Rules::Some(Arc::new(robot))))
 }

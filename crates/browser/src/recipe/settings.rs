@@ -53,6 +53,24 @@ pub struct Deadlines {
     pub unresponsive: Duration,
 }
 
+/// How long Chrome is given to close a tab past its driver; it takes some ms.
+pub(crate) const CLOSING: Duration = Duration::from_secs(2);
+
+impl Deadlines {
+    /// The part of a step that a tab of its own is given. The rest is for finding out, when the tab does not answer,
+    /// whether it or the whole browser is at fault.
+    pub(super) fn tab_share(&self) -> Duration {
+        let judging = (CLOSING + self.unresponsive).min(self.step.hard / 3);
+        self.step.hard.saturating_sub(judging)
+    }
+
+    /// The driver gives up on a page a little before the tab's share of a step ends, so that it is well afterwards.
+    pub(super) fn page_load(&self) -> Duration {
+        let share = self.tab_share();
+        share.saturating_sub(Duration::from_secs(1).min(share / 4))
+    }
+}
+
 impl From<&PoliciesSpec> for Deadlines {
     fn from(policies: &PoliciesSpec) -> Self {
         let step = Timeout::hard(policies.step.hard.get()).soft(policies.step.soft.get());
@@ -81,5 +99,21 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self { artifact: 16 << 20, html: 512 << 10, screenshot: 2 << 20, entries: 5000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_step_ends_before_the_whole() {
+        let deadlines = Deadlines::from(&PoliciesSpec::default());
+        assert_eq!(deadlines.step.hard, Duration::from_secs(15));
+        assert_eq!(deadlines.tab_share(), Duration::from_secs(10));
+        assert_eq!(deadlines.page_load(), Duration::from_secs(9));
+        let short = Deadlines { step: Timeout::hard(Duration::from_secs(2)), ..deadlines };
+        assert!(short.page_load() > Duration::ZERO);
+        assert!(short.page_load() < short.tab_share() && short.tab_share() < short.step.hard);
     }
 }

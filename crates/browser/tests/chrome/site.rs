@@ -1,6 +1,7 @@
 //! A single-page application to test against, served on a free port of the loopback interface.
 
 use std::{
+    collections::BTreeMap,
     net::Ipv4Addr,
     sync::{
         Arc, Mutex,
@@ -36,6 +37,8 @@ pub(crate) struct Shown {
     pub(crate) modal: AtomicBool,
     /// What `/robots.txt` answers: a status and a text.
     pub(crate) robots: Mutex<Option<(u16, String)>>,
+    /// What becomes of rooms called `served-...`: the word for it, and what is left.
+    pub(crate) fates: Mutex<BTreeMap<String, (&'static str, String)>>,
     /// Loads of the application.
     pub(crate) loads: AtomicU32,
 }
@@ -50,6 +53,7 @@ impl App {
             .route("/room/{name}", get(room))
             .route("/rooms.json", get(rooms))
             .route("/file/{name}", get(file))
+            .route("/fate/{name}", get(fate))
             .route("/status/{code}", get(status))
             .route("/never", get(async || std::future::pending::<()>().await))
             .route("/robots.txt", get(robots))
@@ -85,6 +89,12 @@ async fn rooms(State(shown): State<Arc<Shown>>) -> Json<Value> {
         std::future::pending::<()>().await;
     }
     Json(json!({ "rooms": *shown.rooms.lock().unwrap(), "modal": shown.modal.load(SeqCst) }))
+}
+
+async fn fate(Path(name): Path<String>, State(shown): State<Arc<Shown>>) -> Json<Value> {
+    let fate = shown.fates.lock().unwrap().get(&name).cloned();
+    let (fate, artifact) = fate.unwrap_or(("live", String::new()));
+    Json(json!({ "fate": fate, "artifact": artifact }))
 }
 
 async fn file(Path(name): Path<String>) -> Response {

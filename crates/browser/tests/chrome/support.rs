@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 
 /// Deadlines short enough for tests of what never answers, long enough for a busy machine.
-pub(crate) const STEP: Duration = Duration::from_secs(8);
+pub(crate) const STEP: Duration = Duration::from_secs(6);
 pub(crate) const UNRESPONSIVE: Duration = Duration::from_secs(2);
 pub(crate) const REFRESH: Duration = Duration::from_secs(3);
 
@@ -47,6 +47,13 @@ pub(crate) fn settings(recipe: Recipe, site: &str) -> Settings {
     settings.politeness.robots_txt = RobotsTxt::Ignore;
     settings.bounds.artifact = 1 << 20;
     settings
+}
+
+/// A factory whose browsers have their folders in `folder`, by which they are told from those of other tests.
+pub(crate) fn factory_in(folder: &Path, recipe: Value, site: &str) -> RecipeFactory {
+    let mut settings = settings(serde_json::from_value(recipe).unwrap(), site);
+    settings.endpoint = Endpoint::Local(LocalChrome { folder: Some(folder.into()), ..local() });
+    RecipeFactory::new(settings).unwrap()
 }
 
 pub(crate) fn factory(recipe: Value, site: &str) -> RecipeFactory {
@@ -153,13 +160,17 @@ pub(crate) fn descendants(root: u32) -> Vec<(u32, String)> {
     found
 }
 
-/// The renderers of a browser.
+/// The renderers of a browser's pages. Chrome has one more for itself.
 pub(crate) fn renderers(root: u32) -> Vec<u32> {
-    descendants(root)
-        .into_iter()
-        .filter(|(_, line)| line.contains("--type=renderer"))
-        .map(|(pid, _)| pid)
-        .collect()
+    let is_page = |line: &str| line.contains("--type=renderer") && !line.contains("--top-chrome-webui");
+    descendants(root).into_iter().filter(|(_, line)| is_page(line)).map(|(pid, _)| pid).collect()
+}
+
+/// The renderer of the page that was opened last.
+pub(crate) fn newest_renderer(root: u32) -> u32 {
+    let age =
+        |pid: &u32| procfs::process::Process::new(i32::try_from(*pid).unwrap())?.stat().map(|s| s.starttime);
+    renderers(root).into_iter().max_by_key(|pid| age(pid).unwrap_or_default()).unwrap()
 }
 
 pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) {

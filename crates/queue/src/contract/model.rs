@@ -137,9 +137,10 @@ impl<H: Harness> Play<H> {
         }
         // In both orders: claims may outlive their consumer.
         let Hand { consumer, claims, .. } = hand;
-        match self.rng.bool() {
-            true => drop((consumer, claims)),
-            false => drop((claims, consumer)),
+        if self.rng.bool() {
+            drop((consumer, claims));
+        } else {
+            drop((claims, consumer));
         }
     }
 
@@ -307,8 +308,8 @@ impl<H: Harness> Play<H> {
 impl Hand {
     /// Whether it may hold one more of `lane`: with a hold for every lane, one is kept for each of them.
     fn may_take(&self, lane: &str, items: &BTreeMap<String, Entry>) -> bool {
-        let lane_of = |claim: &Box<dyn Claim>| items[claim.task().id.as_str()].lane;
-        let held = |lane: &str| self.claims.iter().filter(|claim| lane_of(claim) == lane).count();
+        let lane_of = |claim: &dyn Claim| items[claim.task().id.as_str()].lane;
+        let held = |lane: &str| self.claims.iter().filter(|claim| lane_of(claim.as_ref()) == lane).count();
         if !self.lanes.contains(&lane) {
             return false;
         }

@@ -103,9 +103,8 @@ impl<H: Harness> Scene<H> {
                 tokio::time::sleep(GLANCE).await;
             }
         });
-        if settled.await.is_err() {
-            panic!("depth is {:?} and not {expected:?}", seen().await);
-        }
+        let settled = settled.await.is_ok();
+        assert!(settled, "depth is {:?} and not {expected:?}", seen().await);
     }
 
     pub(super) async fn lane_depths(&self) -> BTreeMap<String, Depth> {
@@ -135,10 +134,9 @@ impl<H: Harness> Scene<H> {
                 tokio::time::sleep(GLANCE).await;
             }
         });
-        match found.await {
-            Ok(letters) => letters,
-            Err(_) => panic!("there are not {count} dead letters but {:?}", seen().await),
-        }
+        let found = found.await.ok();
+        assert!(found.is_some(), "there are not {count} dead letters but {:?}", seen().await);
+        found.unwrap_or_default()
     }
 }
 

@@ -67,10 +67,7 @@ impl Hold {
         }
         let answer = self.inner.desk.mailbox.post(room, Change::Finish { key, ticket, how });
         self.under_way = Some((end, answer));
-        match self.heard_of_end(end).await? {
-            true => Ok(()),
-            false => Err(QueueError::Closed),
-        }
+        if self.heard_of_end(end).await? { Ok(()) } else { Err(QueueError::Closed) }
     }
 
     /// Waits for the end that is being written, if there is one. True: it is written, and is the one that was asked for.

@@ -76,9 +76,8 @@ impl File {
     /// Opens the file, or makes it where there is none.
     pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, QueueError> {
         fault::check_path(path)?;
-        let database = guarded(path, || match path.try_exists()? {
-            true => open_checked(path, cache_bytes),
-            false => create(path, cache_bytes),
+        let database = guarded(path, || {
+            if path.try_exists()? { open_checked(path, cache_bytes) } else { create(path, cache_bytes) }
         })?;
         Ok(Self::holding(path, cache_bytes, Handle::Writable(database)))
     }

@@ -49,12 +49,13 @@ fn page(txn: &ReadTransaction, from: u64) -> Result<(Vec<Entry>, Option<u64>), E
 
 /// Every dead letter, oldest first.
 pub(super) fn letters(txn: &ReadTransaction) -> Result<Vec<DeadLetter>, Error> {
-    let letter = |row: Result<_, redb::StorageError>| {
-        let (_, row): (_, redb::AccessGuard<'_, (&str, &[u8], &[u8])>) = row?;
+    let mut letters = Vec::new();
+    for row in txn.open_table(LETTERS)?.iter()? {
+        let (_, row) = row?;
         let (_, failure, message) = row.value();
-        Ok(message::letter(message, failure_of(failure)))
-    };
-    txn.open_table(LETTERS)?.iter()?.map(letter).collect()
+        letters.push(message::letter(message, failure_of(failure)));
+    }
+    Ok(letters)
 }
 
 /// A failure that cannot be read must not hide its letter.
@@ -92,10 +93,11 @@ pub(super) async fn pending(inner: &Arc<Inner>) -> Result<Vec<(Task, TaskState)>
 }
 
 fn messages(txn: &ReadTransaction) -> Result<Vec<(u64, i64, Vec<u8>)>, Error> {
-    let message = |row: Result<_, redb::StorageError>| {
-        let (key, row): (redb::AccessGuard<'_, u64>, redb::AccessGuard<'_, (&str, i64, &[u8])>) = row?;
+    let mut messages = Vec::new();
+    for row in txn.open_table(TASKS)?.iter()? {
+        let (key, row) = row?;
         let (_, due, message) = row.value();
-        Ok((key.value(), due, message.to_vec()))
-    };
-    txn.open_table(TASKS)?.iter()?.map(message).collect()
+        messages.push((key.value(), due, message.to_vec()));
+    }
+    Ok(messages)
 }

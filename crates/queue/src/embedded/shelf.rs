@@ -168,9 +168,9 @@ impl Shelf {
 
     fn hold(&mut self, key: u64, lane: LaneName, consumer: Option<u64>) -> Taken {
         let ticket = self.number();
-        let shelf = self.lane(&lane);
-        shelf.ready.remove(&key);
-        shelf.held += 1;
+        let place = self.lane(&lane);
+        place.ready.remove(&key);
+        place.held += 1;
         self.held.insert(key, Hold { lane, consumer, ticket, stage: Stage::Working });
         Taken { key, ticket, deliveries: self.deliveries.get(&key).copied().unwrap_or_default() }
     }

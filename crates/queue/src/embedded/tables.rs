@@ -123,7 +123,7 @@ impl<'t> Tables<'t> {
             How::Ack | How::Release => {}
             How::Retry { due, message } => done.moves.push(self.queue(lane, *due, message)?),
             How::Dead { item, failure } => {
-                done.moves.push(self.bury(lane, item.as_ref(), failure, &message)?)
+                done.moves.push(self.bury(lane, item.as_ref(), failure, &message)?);
             }
         }
         Ok(done)

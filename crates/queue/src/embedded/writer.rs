@@ -135,12 +135,12 @@ impl Writer {
 
     fn confirm(&self, requests: Vec<Request>, done: Vec<Done>) {
         let mut answers = Vec::with_capacity(done.len());
-        let mut shelf = self.desk.shelf();
+        let mut stock = self.desk.shelf();
         for one in done {
-            one.moves.into_iter().for_each(|moved| shelf.apply(moved));
+            one.moves.into_iter().for_each(|moved| stock.apply(moved));
             answers.push(one.answer);
         }
-        drop(shelf);
+        drop(stock);
         self.desk.changed.notify_waiters();
         for (request, answer) in requests.into_iter().zip(answers) {
             // Whoever no longer waits for the answer has it all the same: the change is on disk.
@@ -149,14 +149,14 @@ impl Writer {
     }
 
     fn fail(&self, requests: Vec<Request>, marks: &[(u64, u32)], error: &QueueError) {
-        let mut shelf = self.desk.shelf();
-        shelf.not_marked(marks);
+        let mut stock = self.desk.shelf();
+        stock.not_marked(marks);
         for request in &requests {
             if let Change::Finish { key, ticket, .. } = &request.change {
-                shelf.not_finished(*key, *ticket);
+                stock.not_finished(*key, *ticket);
             }
         }
-        drop(shelf);
+        drop(stock);
         self.desk.changed.notify_waiters();
         for request in requests {
             drop(request.reply.send(Err(error.clone())));

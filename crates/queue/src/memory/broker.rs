@@ -64,7 +64,7 @@ struct Letter {
 pub(super) enum Finish {
     Ack,
     Release,
-    Retry(Duration, Task),
+    Retry(Duration, Vec<u8>),
     Dead(Failure),
 }
 
@@ -169,9 +169,8 @@ impl Broker {
             Finish::Ack => drop(state.messages.remove(index)),
             Finish::Release => state.messages[index].deliveries = 0,
             Finish::Dead(failure) => state.bury(index, failure),
-            Finish::Retry(delay, next) => {
+            Finish::Retry(delay, bytes) => {
                 let lane = state.messages.remove(index).lane;
-                let bytes = message::write_again(&next);
                 let until = waiting::after((self.now)(), delay);
                 state
                     .messages

@@ -51,7 +51,7 @@ pub(crate) struct InMemory {
 }
 
 impl InMemory {
-    pub(crate) async fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let clock = AheadClock::default();
         let queue = Memory::new(clock.reader(), MAX_DELIVERIES);
         Self { clock, queue }

@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn hostile_texts_stay_short() {
-        let long = "é".repeat(1_000_000);
-        let log = format!("|player|p1|{long}|\n|tier|{long}\n|start\n|win|{long}");
+        let name = "é".repeat(1_000_000);
+        let log = format!("|player|p1|{name}|\n|tier|{name}\n|start\n|win|{name}");
         assert!(BattleLogs.facts(log.as_bytes()).values().all(|value| value.chars().count() <= FACT));
         let Completeness::Broken(why) = BattleLogs.completeness(&item(), log.as_bytes()) else {
             panic!("not broken")

@@ -9,7 +9,7 @@ use std::{
 
 use cap_std::{
     ambient_authority,
-    fs::{Dir, OpenOptions},
+    fs::{Dir, File, OpenOptions},
 };
 
 use super::fault::fault;
@@ -34,6 +34,9 @@ pub(super) struct Folder {
     settled: Mutex<HashSet<PathBuf>>,
     /// Switched off only where a test makes tens of thousands of puts that need not survive it.
     fsync: bool,
+    /// What was made durable and what was made visible, in order.
+    #[cfg(test)]
+    pub(super) trace: Mutex<Vec<(&'static str, PathBuf)>>,
 }
 
 /// An open folder and how to speak of it.
@@ -50,7 +53,14 @@ pub(super) struct Temporary<'a> {
 
 impl Folder {
     pub(super) fn new(path: PathBuf, writable: bool) -> Self {
-        Self { path, writable, settled: Mutex::default(), fsync: true }
+        Self {
+            path,
+            writable,
+            settled: Mutex::default(),
+            fsync: true,
+            #[cfg(test)]
+            trace: Mutex::default(),
+        }
     }
 
     #[cfg(test)]
@@ -99,24 +109,38 @@ impl Open<'_> {
     pub(super) fn write(&self, bytes: &[u8]) -> Result<Temporary<'_>, StoreError> {
         let path = Path::new(TEMPORARY).join(format!("{}-{:016x}", std::process::id(), fastrand::u64(..)));
         self.make_folder(Path::new(TEMPORARY))?;
-        let written = self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).and_then(
-            |mut file| {
-                let temporary = Temporary { open: self, path: path.clone() };
-                file.write_all(bytes)?;
-                if self.folder.fsync {
-                    file.sync_all()?;
-                }
-                Ok(temporary)
-            },
-        );
-        written.map_err(|error| self.fault("write", &path, &error))
+        let fault = |error: io::Error| self.fault("write", &path, &error);
+        let mut file =
+            self.dir.open_with(&path, OpenOptions::new().write(true).create_new(true)).map_err(fault)?;
+        let temporary = Temporary { open: self, path: path.clone() };
+        file.write_all(bytes).and_then(|()| self.flush(&file, Path::new("file"))).map_err(fault)?;
+        Ok(temporary)
+    }
+
+    /// Waits until a file, or the names in a folder, are on the disk.
+    fn flush(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.note("sync", path);
+        if self.folder.fsync { file.sync_all() } else { Ok(()) }
+    }
+
+    #[cfg(test)]
+    fn note(&self, what: &'static str, path: &Path) {
+        self.folder.trace.lock().unwrap().push((what, path.to_owned()));
+    }
+
+    #[cfg(not(test))]
+    fn note(&self, _: &'static str, _: &Path) {
+        let _ = self;
     }
 
     /// Makes the folder `path` and those above it, where they are not there.
     pub(super) fn make_folder(&self, path: &Path) -> Result<(), StoreError> {
         for folder in folders_down_to(path) {
             match self.dir.create_dir(folder) {
-                Ok(()) => self.unsettle(folder),
+                Ok(()) => {
+                    self.note("make", folder);
+                    self.unsettle(folder);
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.must_be_folder(folder)?,
                 Err(error) => return Err(self.fault("make the folder", folder, &error)),
             }
@@ -150,11 +174,8 @@ impl Open<'_> {
     }
 
     fn sync(&self, path: &Path) -> Result<(), StoreError> {
-        if !self.folder.fsync {
-            return Ok(());
-        }
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        let synced = self.dir.open(path).and_then(|folder| folder.sync_all());
+        let opened = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let synced = self.dir.open(opened).and_then(|folder| self.flush(&folder, path));
         synced.map_err(|error| self.fault("sync", path, &error))
     }
 
@@ -181,7 +202,10 @@ impl Temporary<'_> {
         let Self { open, path: from } = self;
         open.make_folder(path.parent().unwrap_or(Path::new("")))?;
         match open.dir.hard_link(from, &open.dir, path) {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                open.note("link", path);
+                Ok(true)
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(open.fault("link a file to", path, &error)),
         }

@@ -79,7 +79,7 @@ fn sweep(open: &Open<'_>, probe: &Temporary<'_>) -> Result<(), StoreError> {
             match entry.remove_file() {
                 Ok(()) => removed += 1,
                 Err(error) => {
-                    tracing::warn!(file = ?entry.file_name(), %error, "an old temporary file cannot be removed")
+                    tracing::warn!(file = ?entry.file_name(), %error, "an old temporary file cannot be removed");
                 }
             }
         }

@@ -1,4 +1,10 @@
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 use scrapefleet_api::{FleetName, ItemId};
@@ -109,6 +115,67 @@ fn a_writer_that_stops_at_any_step_is_repaired_by_a_repeat() {
         let attempt = reading::get(&folder, &key).unwrap().unwrap().metadata.attempt;
         assert_eq!(attempt, if steps < 3 { 2 } else { 1 }, "after {steps} steps");
     }
+}
+
+/// Follows what a put did: names are made, and last through a loss of power once the folder they are in was synced after
+/// that. `before` are names of which that is not known at the start.
+fn follow(folder: &Folder, before: &[&str], mut see: impl FnMut(&str, &Path, &BTreeSet<PathBuf>)) {
+    let mut fleeting: BTreeSet<_> = before.iter().map(PathBuf::from).collect();
+    let mut file_synced = false;
+    for (what, path) in folder.trace.lock().unwrap().drain(..) {
+        see(what, &path, &fleeting);
+        match what {
+            "sync" if path == Path::new("file") => file_synced = true,
+            "sync" => fleeting.retain(|name| name.parent() != Some(&path)),
+            "link" => assert!(
+                std::mem::take(&mut file_synced),
+                "{} was linked before its bytes lasted",
+                path.display()
+            ),
+            _ => {}
+        }
+        if what != "sync" {
+            fleeting.insert(path);
+        }
+    }
+    see("answer", Path::new(""), &fleeting);
+}
+
+fn lasts(path: &Path, fleeting: &BTreeSet<PathBuf>) -> bool {
+    path.ancestors().all(|name| !fleeting.contains(name))
+}
+
+#[test]
+fn metadata_lasts_before_bytes_are_seen_and_both_last_before_the_answer() {
+    let dir = TempDir::new().unwrap();
+    let folder = opening::create(dir.path()).unwrap();
+    for name in ["fleet/b", "fleet/c", "other/b"] {
+        put(&folder, name, "text", 1).unwrap();
+        let sha256 = metadata(b"text", 1).sha256;
+        let (bytes, about) =
+            (PathBuf::from(name), Path::new(METADATA).join(name).join(format!("{sha256}.json")));
+        let mut seen = 0;
+        follow(&folder, &[], |what, path, fleeting| {
+            if what == "link" && path == bytes || what == "answer" {
+                seen += 1;
+                assert!(lasts(&about, fleeting), "{what}: {fleeting:?}");
+            }
+            assert!(what != "answer" || lasts(&bytes, fleeting), "{fleeting:?}");
+        });
+        assert_eq!(seen, 2);
+    }
+}
+
+#[test]
+fn what_a_dead_writer_left_lasts_before_it_is_called_stored() {
+    let dir = TempDir::new().unwrap();
+    put(&opening::create(dir.path()).unwrap(), "fleet/b", "text", 1).unwrap();
+    let folder = opening::create(dir.path()).unwrap();
+    folder.trace.lock().unwrap().clear();
+    assert_eq!(put(&folder, "fleet/b", "text", 2).unwrap(), Put::AlreadyStored);
+    follow(&folder, &["fleet", "fleet/b"], |what, _, fleeting| {
+        assert!(what != "answer" || fleeting.is_empty(), "{fleeting:?}");
+    });
 }
 
 #[tokio::test]

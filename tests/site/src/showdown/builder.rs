@@ -117,7 +117,7 @@ impl Builder {
         let mut arguments = self.arguments();
         arguments.push(format!("--modules={}", modules.display()));
         let process = SiteProcess::start(&arguments, folder).await.context("cannot start the test site")?;
-        Ok(ShowdownSite { process, control: reqwest::Client::new() })
+        Ok(ShowdownSite { process })
     }
 
     fn arguments(&self) -> Vec<String> {
