@@ -35,6 +35,6 @@ pub(crate) async fn until<T>(
         return Ok(answer);
     }
     let failed = last.map(|error| format!("\nthe last look failed: {error:#}")).unwrap_or_default();
-    let explained = evidence::summary(space).await;
+    let explained = Box::pin(evidence::summary(space)).await;
     Err(anyhow!("awaited for {} s, in vain: {what}{failed}\n{explained}", limit.as_secs()))
 }

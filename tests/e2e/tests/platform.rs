@@ -53,18 +53,17 @@ struct Broker {
 }
 
 async fn broker(space: &Space) -> Result<Broker> {
-    space
-        .until("a connection to RabbitMQ", SERVES_WITHIN, async || {
-            let forward = forward(space, "rabbitmq", 5672).await?;
-            let url = format!("amqp://guest:guest@{}/%2f", forward.address());
-            let connection =
-                within(CALL_WITHIN, "connect", Connection::connect(&url, ConnectionProperties::default()))
-                    .await??;
-            let channel = connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            Ok(Some(Broker { channel, _connection: connection, _forward: forward }))
-        })
-        .await
+    let connect = space.until("a connection to RabbitMQ", SERVES_WITHIN, async || {
+        let forward = forward(space, "rabbitmq", 5672).await?;
+        let url = format!("amqp://guest:guest@{}/%2f", forward.address());
+        let connection =
+            within(CALL_WITHIN, "connect", Connection::connect(&url, ConnectionProperties::default()))
+                .await??;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Some(Broker { channel, _connection: connection, _forward: forward }))
+    });
+    Box::pin(connect).await
 }
 
 async fn store(space: &Space) -> Result<(S3, Forward)> {

@@ -278,11 +278,15 @@ mod tests {
         let mut keys = vec![builder.identify(image).unwrap().1];
         files::write(&folder.path().join("images/valkey/Dockerfile"), "other").unwrap();
         assert_eq!(keys[0], builder.identify(image).unwrap().1);
-        for file in ["images/base/Dockerfile", "images/minio/Dockerfile", "tools/minio", "images/minio/more"]
-        {
+        for file in ["images/base/Dockerfile", "images/minio/Dockerfile", "images/minio/more"] {
             files::write(&folder.path().join(file), "changed").unwrap();
             keys.push(builder.identify(image).unwrap().1);
         }
+        // A tool that is built anew lies in another folder, and the link of its name leads there.
+        files::write(&folder.path().join("built-anew/minio"), "").unwrap();
+        files::remove(&folder.path().join("tools/minio")).unwrap();
+        std::os::unix::fs::symlink("../built-anew/minio", folder.path().join("tools/minio")).unwrap();
+        keys.push(builder.identify(image).unwrap().1);
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), 5);
