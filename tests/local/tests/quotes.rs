@@ -25,7 +25,8 @@ fn settings(site: &Quotes) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_quote_is_stored_once() -> Result<()> {
     let mut site = Quotes::start().await?;
-    let gone = site.publish(5);
+    // It is far from finished when it is removed.
+    let gone = site.publish(500);
     site.go_on(Duration::from_secs(1), 4, QUOTES);
     let fleet = Fleet::new(MANIFEST)?;
     let settings = settings(&site);
