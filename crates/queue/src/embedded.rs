@@ -31,6 +31,7 @@ mod consumer;
 mod fault;
 mod file;
 mod mailbox;
+mod opening;
 mod reading;
 mod shelf;
 mod tables;
@@ -40,8 +41,12 @@ use change::{Change, Entry};
 use consumer::EmbeddedConsumer;
 use file::File;
 use mailbox::{Mailbox, Room};
+use opening::Opening;
 use shelf::Shelf;
 use writer::{Desk, Writer};
+
+#[cfg(test)]
+mod faults;
 
 /// How a queue file is used.
 #[derive(Clone)]
@@ -76,14 +81,17 @@ pub struct Embedded {
 /// and [`QueueError::Unwritable`] when it cannot be there.
 pub async fn open(path: impl AsRef<Path>, options: Options) -> Result<Embedded, QueueError> {
     let path = path.as_ref().to_owned();
-    blocking(move || start(File::open(&path, options.cache_bytes)?, options, true)).await
+    blocking(move || start(File::open(Opening::on_disk(&path, options.cache_bytes))?, options, true)).await
 }
 
 /// Opens an existing queue for reading only: every change answers [`QueueError::Unwritable`]. Several processes can do this
 /// at once, but not beside one that writes; then it fails with [`QueueError::InUse`].
 pub async fn open_read_only(path: impl AsRef<Path>, options: Options) -> Result<Embedded, QueueError> {
     let path = path.as_ref().to_owned();
-    blocking(move || start(File::open_read_only(&path, options.cache_bytes)?, options, false)).await
+    blocking(move || {
+        start(File::open_read_only(Opening::on_disk(&path, options.cache_bytes))?, options, false)
+    })
+    .await
 }
 
 fn start(file: File, options: Options, writable: bool) -> Result<Embedded, QueueError> {

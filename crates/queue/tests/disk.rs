@@ -181,6 +181,22 @@ async fn check(disk: &Disk, queue: &Embedded, confirmed: &BTreeSet<String>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_on_a_full_disk_can_be_opened_and_read() {
+    let disk = Disk::of(3_000);
+    let queue = open(&disk.file()).await.unwrap();
+    let (confirmed, refused) = fill(&queue, 40, 500).await;
+    queue.close().await.unwrap();
+    let queue = open(&disk.file()).await.unwrap();
+    assert_eq!(pending(&queue).await, confirmed);
+    assert_eq!(journal(&queue).await, confirmed);
+    let again = queue.publish(refused.clone()).await;
+    assert!(matches!(again, Err(QueueError::Unwritable(_))), "{again:?}");
+    disk.remount("size=9000k");
+    queue.publish(refused.clone()).await.unwrap();
+    assert_eq!(pending(&queue).await.len(), confirmed.len() + refused.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_takes_no_writes_is_named() {
     let disk = Disk::of(4_000);
     let queue = open(&disk.file()).await.unwrap();

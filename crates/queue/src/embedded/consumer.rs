@@ -8,6 +8,7 @@ use redb::{Error, ReadTransaction};
 
 use super::{
     Inner, blocking,
+    change::Move,
     claim::{EmbeddedClaim, Hold},
     tables::TASKS,
 };
@@ -57,9 +58,12 @@ impl Drop for EmbeddedConsumer {
 pub(super) async fn open(mut hold: Hold) -> Result<Option<EmbeddedClaim>, QueueError> {
     let (inner, key) = (Arc::clone(hold.inner()), hold.taken().key);
     let row = blocking(move || inner.desk.file.read(|txn| message_of(txn, key))).await?;
-    let message =
-        row.ok_or_else(|| QueueError::Corrupt(format!("task {key} is not in the file any more")))?;
     let inner = Arc::clone(hold.inner());
+    let Some(message) = row else {
+        // It was finished by a write that was reported as failed, and the shelf has not heard of it yet.
+        inner.desk.shelf().apply(Move::Gone { key });
+        return Ok(None);
+    };
     let deliveries = hold.taken().deliveries;
     let failure = match message::read(&message) {
         Err(unreadable) => message::unreadable(unreadable.problem, inner.now()),

@@ -92,8 +92,16 @@ fn corrupt(path: &Path, found: &str) -> QueueError {
     ))
 }
 
+/// The error of a read. It has nothing to do with writing, whatever the disk says.
+pub(super) fn unreadable(error: QueueError) -> QueueError {
+    match error {
+        QueueError::Unwritable(said) => QueueError::Unreachable(said),
+        other => other,
+    }
+}
+
 /// A write has failed and the file is about to be opened again.
-pub(super) fn stale(path: &Path) -> QueueError {
+fn stale(path: &Path) -> QueueError {
     QueueError::Unreachable(format!("`{}` is being opened again after a failed write", path.display()))
 }
 

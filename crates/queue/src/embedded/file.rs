@@ -5,27 +5,23 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     sync::{PoisonError, RwLock, RwLockReadGuard},
 };
 
-use redb::{Builder, Database, Error, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{Database, Error, ReadOnlyDatabase, ReadTransaction, ReadableDatabase, WriteTransaction};
 
-use super::{fault, tables};
+use super::{fault, opening::Opening};
 use crate::QueueError;
 
 /// How much must fit on the disk before writing is tried again after a failure, in bytes. Each failed try costs a repair
 /// of the file, this only a small file beside it.
 const PROBE_BYTES: usize = 1024 * 1024;
 
-/// From which size on a file that is more than half empty is compacted when it is opened, in bytes.
-const WORTH_COMPACTING: u64 = 16 * 1024 * 1024;
-
 /// The file of a queue.
 #[derive(Debug)]
 pub(super) struct File {
-    path: PathBuf,
-    cache_bytes: usize,
+    opening: Opening,
     slot: RwLock<Slot>,
 }
 
@@ -64,6 +60,14 @@ enum Failed {
     Final(QueueError),
 }
 
+/// Why something was not written, unless it was.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) error: QueueError,
+    /// The opening of the file at which it was tried.
+    pub(super) generation: u64,
+}
+
 impl Failed {
     fn error(self) -> QueueError {
         match self {
@@ -74,31 +78,21 @@ impl Failed {
 
 impl File {
     /// Opens the file, or makes it where there is none.
-    pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<Self, QueueError> {
-        fault::check_path(path)?;
-        let database = guarded(path, || {
-            if path.try_exists()? { open_checked(path, cache_bytes) } else { create(path, cache_bytes) }
-        })?;
-        Ok(Self::holding(path, cache_bytes, Handle::Writable(database)))
+    pub(super) fn open(opening: Opening) -> Result<Self, QueueError> {
+        fault::check_path(&opening.path)?;
+        let database = guarded(&opening.path, || opening.open())?;
+        Ok(Self::holding(opening, Handle::Writable(database)))
     }
 
     /// Opens an existing file for reading only. Like redb itself, this cannot be beside a process that writes.
-    pub(super) fn open_read_only(path: &Path, cache_bytes: usize) -> Result<Self, QueueError> {
-        fault::check_path(path)?;
-        let database = guarded(path, || {
-            match builder(cache_bytes).open_read_only(path) {
-                // Its last process died: opening it for writing mends that.
-                Err(redb::DatabaseError::RepairAborted) => drop(builder(cache_bytes).open(path)?),
-                other => return Ok(other?),
-            }
-            Ok(builder(cache_bytes).open_read_only(path)?)
-        })?;
-        Ok(Self::holding(path, cache_bytes, Handle::ReadOnly(database)))
+    pub(super) fn open_read_only(opening: Opening) -> Result<Self, QueueError> {
+        fault::check_path(&opening.path)?;
+        let database = guarded(&opening.path, || opening.open_read_only())?;
+        Ok(Self::holding(opening, Handle::ReadOnly(database)))
     }
 
-    fn holding(path: &Path, cache_bytes: usize, handle: Handle) -> Self {
-        let slot = RwLock::new(Slot { handle, generation: 0 });
-        Self { path: path.to_owned(), cache_bytes, slot }
+    fn holding(opening: Opening, handle: Handle) -> Self {
+        Self { opening, slot: RwLock::new(Slot { handle, generation: 0 }) }
     }
 
     /// Reads in a snapshot of what is written.
@@ -119,37 +113,55 @@ impl File {
         match attempt() {
             (Err(Failed::Stale(_)), generation) => {
                 self.reopen(generation)?;
-                attempt().0.map_err(Failed::error)
+                attempt().0.map_err(|failed| fault::unreadable(failed.error()))
             }
             (result, _) => result.map_err(Failed::error),
         }
     }
 
-    /// Writes all or nothing; on disk when this returns. After an error the caller must [`reopen`](Self::reopen),
-    /// and may find that all was written nevertheless.
+    /// Writes all or nothing; on disk when this returns. After an error the caller must [`reopen`](Self::reopen) what
+    /// was open then, and may find that all was written nevertheless.
     pub(super) fn write<T>(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<T, Error>,
-    ) -> Result<T, QueueError> {
-        let slot = self.slot();
-        let database = match &slot.handle {
-            Handle::Writable(database) => database,
-            Handle::ReadOnly(_) => return Err(fault::read_only(&self.path)),
-            Handle::Lost(error) => return Err(error.clone()),
-            Handle::Closed => return Err(QueueError::Closed),
-        };
+    ) -> Result<T, Unwritten> {
+        let begun = self.begin();
+        let (slot, txn) = begun.map_err(|error| Unwritten { error, generation: self.slot().generation })?;
         let attempt = self.caught(|| {
-            let txn = database.begin_write()?;
             let value = work(&txn)?;
             txn.commit()?;
             Ok(value)
         });
-        attempt.map_err(Failed::error)
+        attempt.map_err(|failed| Unwritten { error: failed.error(), generation: slot.generation })
+    }
+
+    /// Begins to write; on a file that is opened again where an earlier failure, of a read for one, made that necessary.
+    fn begin(&self) -> Result<(RwLockReadGuard<'_, Slot>, WriteTransaction), QueueError> {
+        let attempt = || {
+            let slot = self.slot();
+            let txn = match &slot.handle {
+                Handle::Writable(database) => self.caught(|| Ok(database.begin_write()?)),
+                Handle::ReadOnly(_) => Err(Failed::Final(fault::read_only(self.path()))),
+                Handle::Lost(error) => Err(Failed::Stale(error.clone())),
+                Handle::Closed => Err(Failed::Final(QueueError::Closed)),
+            };
+            (slot, txn)
+        };
+        let (slot, txn) = match attempt() {
+            (slot, Err(Failed::Stale(_))) => {
+                let generation = slot.generation;
+                drop(slot);
+                self.reopen(generation)?;
+                attempt()
+            }
+            begun => begun,
+        };
+        Ok((slot, txn.map_err(Failed::error)?))
     }
 
     /// Looks whether the disk takes anything at all.
     pub(super) fn probe(&self) -> Result<(), QueueError> {
-        fault::probe(&self.path, PROBE_BYTES)
+        fault::probe(self.path(), PROBE_BYTES)
     }
 
     /// The number of the present opening, to be given to [`reopen`](Self::reopen).
@@ -162,11 +174,11 @@ impl File {
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         if slot.generation == generation {
             if matches!(slot.handle, Handle::ReadOnly(_) | Handle::Closed) {
-                return Err(fault::stale(&self.path));
+                return Err(QueueError::Closed);
             }
             // The old handle has to let go of the file's lock first.
             slot.handle = Handle::Closed;
-            slot.handle = match guarded(&self.path, || Ok(builder(self.cache_bytes).open(&self.path)?)) {
+            slot.handle = match guarded(self.path(), || self.opening.open_again()) {
                 Ok(database) => Handle::Writable(database),
                 Err(error) => Handle::Lost(error),
             };
@@ -180,13 +192,17 @@ impl File {
 
     /// What whoever tries to change a file that was opened for reading is told.
     pub(super) fn read_only(&self) -> QueueError {
-        fault::read_only(&self.path)
+        fault::read_only(self.path())
     }
 
     /// Lets go of the file for good.
     pub(super) fn close(&self) {
         let mut slot = self.slot.write().unwrap_or_else(PoisonError::into_inner);
         slot.handle = Handle::Closed;
+    }
+
+    fn path(&self) -> &Path {
+        &self.opening.path
     }
 
     fn slot(&self) -> RwLockReadGuard<'_, Slot> {
@@ -196,67 +212,13 @@ impl File {
     fn caught<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Failed> {
         match catch_unwind(AssertUnwindSafe(work)) {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(Error::PreviousIo | Error::DatabaseClosed)) => {
-                Err(Failed::Stale(fault::stale(&self.path)))
+            Ok(Err(error @ (Error::Io(_) | Error::PreviousIo | Error::DatabaseClosed))) => {
+                Err(Failed::Stale(fault::explain(self.path(), error)))
             }
-            Ok(Err(error)) => Err(Failed::Final(fault::explain(&self.path, error))),
-            Err(panic) => Err(Failed::Final(fault::panicked(&self.path, panic.as_ref()))),
+            Ok(Err(error)) => Err(Failed::Final(fault::explain(self.path(), error))),
+            Err(panic) => Err(Failed::Final(fault::panicked(self.path(), panic.as_ref()))),
         }
     }
-}
-
-fn builder(cache_bytes: usize) -> Builder {
-    let mut builder = Database::builder();
-    builder.set_cache_size(cache_bytes);
-    builder
-}
-
-/// Opens an existing file and checks every page of it, since a flipped bit would otherwise be found only by who reads it.
-fn open_checked(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
-    let mut database = builder(cache_bytes).open(path)?;
-    if !database.check_integrity()? {
-        return Err(Error::Corrupted("some pages do not match their checksums".to_owned()));
-    }
-    prepare(&database)?;
-    compact(&mut database, std::fs::metadata(path)?.len())?;
-    Ok(database)
-}
-
-/// Gives back the room of tasks that are long finished, where that is worth the copying.
-fn compact(database: &mut Database, size: u64) -> Result<(), Error> {
-    if size < WORTH_COMPACTING {
-        return Ok(());
-    }
-    let txn = database.begin_write()?;
-    let stats = txn.stats()?;
-    txn.abort()?;
-    if stats.allocated_pages() * (stats.page_size() as u64) < size / 2 {
-        while database.compact()? {}
-    }
-    Ok(())
-}
-
-/// Makes the file under another name first, so that whoever finds it finds it whole: a queue that was cut to nothing
-/// is then an error and not a new queue.
-fn create(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
-    let folder = fault::folder_of(path);
-    let draft = tempfile::Builder::new().prefix(".queue-").suffix(".tmp").tempfile_in(folder)?;
-    let database = builder(cache_bytes).create_file(draft.reopen()?)?;
-    prepare(&database)?;
-    match draft.persist_noclobber(path) {
-        Ok(_) => {
-            std::fs::File::open(folder)?.sync_all()?;
-            Ok(database)
-        }
-        Err(e) if e.error.kind() == std::io::ErrorKind::AlreadyExists => open_checked(path, cache_bytes),
-        Err(e) => Err(e.error.into()),
-    }
-}
-
-fn prepare(database: &Database) -> Result<(), Error> {
-    let txn = database.begin_write()?;
-    tables::prepare(&txn)?;
-    Ok(txn.commit()?)
 }
 
 /// Runs `work`; a panic in it, which redb is known for on damaged files, becomes an error.

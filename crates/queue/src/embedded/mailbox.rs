@@ -31,8 +31,8 @@ struct Inbox {
     requests: Vec<Request>,
     /// KiB to be free again once the requests are written.
     taken: u32,
-    /// When the marks that wait must be written at the latest.
-    marks_due: Option<Instant>,
+    /// When the writer is to look at what there is to do, though nobody asks for a change.
+    wake_at: Option<Instant>,
     closed: bool,
 }
 
@@ -78,21 +78,26 @@ impl Mailbox {
 
     /// Says that a task was handed out, which is to be recorded soon.
     pub(super) fn mark(&self) {
+        self.wake_in(MARK_DELAY);
+    }
+
+    /// Has the writer look at what there is to do after `delay`, or earlier if it will anyway.
+    pub(super) fn wake_in(&self, delay: Duration) {
         let mut inbox = self.inbox();
-        if inbox.marks_due.is_none() {
-            inbox.marks_due = Some(Instant::now() + MARK_DELAY);
+        if inbox.wake_at.is_none() && !inbox.closed {
+            inbox.wake_at = Some(Instant::now() + delay);
             self.arrived.notify_one();
         }
     }
 
-    /// Waits for something to write. None: the mailbox is closed and empty.
+    /// Waits for something to write; a batch without requests is a wake-up. None: the mailbox is closed and empty.
     pub(super) fn collect(&self) -> Option<Batch> {
         let mut inbox = self.inbox();
         loop {
-            let wait = inbox.marks_due.map(|due| due.saturating_duration_since(Instant::now()));
-            let marks_due = wait == Some(Duration::ZERO);
-            if !inbox.requests.is_empty() || marks_due || (inbox.closed && wait.is_some()) {
-                inbox.marks_due = None;
+            let wait = inbox.wake_at.map(|at| at.saturating_duration_since(Instant::now()));
+            let awake = wait == Some(Duration::ZERO);
+            if !inbox.requests.is_empty() || awake || (inbox.closed && wait.is_some()) {
+                inbox.wake_at = None;
                 let requests = std::mem::take(&mut inbox.requests);
                 return Some(Batch { requests, taken: std::mem::take(&mut inbox.taken) });
             }
@@ -118,6 +123,12 @@ impl Mailbox {
         self.inbox().closed = true;
         self.room.close();
         self.arrived.notify_one();
+    }
+
+    /// Takes nothing more, and tells whoever waits that nothing is written any more.
+    pub(super) fn abandon(&self) {
+        self.close();
+        self.inbox().requests.clear();
     }
 
     fn inbox(&self) -> MutexGuard<'_, Inbox> {
@@ -165,6 +176,22 @@ mod tests {
         assert!(matches!(mailbox.room(1).await, Err(QueueError::Closed)));
         assert!(mailbox.post(late, replay()).await.is_err());
         assert_eq!(mailbox.collect().unwrap().requests.len(), 1);
+        assert!(mailbox.collect().is_none());
+    }
+
+    #[tokio::test]
+    async fn an_abandoned_mailbox_keeps_nobody_waiting() {
+        let mailbox = Mailbox::new();
+        let answer = mailbox.post(mailbox.room(1).await.unwrap(), replay());
+        mailbox.abandon();
+        assert!(answer.await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_closed_mailbox_can_be_woken_no_more() {
+        let mailbox = Mailbox::new();
+        mailbox.close();
+        mailbox.mark();
         assert!(mailbox.collect().is_none());
     }
 

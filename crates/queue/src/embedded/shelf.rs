@@ -187,6 +187,12 @@ impl Shelf {
         std::mem::take(&mut self.unmarked).into_iter().map(count).collect()
     }
 
+    /// Whether there are counts that are not on disk yet.
+    #[cfg(test)]
+    pub(super) fn has_marks(&self) -> bool {
+        !self.unmarked.is_empty()
+    }
+
     /// The counts could not be written and are to be tried again.
     pub(super) fn not_marked(&mut self, marks: &[(u64, u32)]) {
         let still = marks.iter().map(|(key, _)| *key).filter(|key| self.deliveries.contains_key(key));
@@ -235,7 +241,7 @@ impl Shelf {
             }
             Move::Gone { key } => {
                 self.forget_deliveries(key);
-                if let Some(hold) = self.remove_hold(key) {
+                if let Some(hold) = self.remove_hold(key).filter(|hold| hold.stage != Stage::Ended) {
                     self.lane(&hold.lane).held -= 1;
                 }
             }

@@ -181,17 +181,24 @@ pub(super) struct Inventory {
     pub(super) next: u64,
 }
 
-/// Makes the tables of a new file, or checks that those of an old one are of the layout this program knows.
-pub(super) fn prepare(txn: &WriteTransaction) -> Result<(), Error> {
-    let mut about = txn.open_table(ABOUT)?;
-    let format = about.get("format")?.map(|format| format.value());
-    match format {
-        None => drop(about.insert("format", FORMAT)?),
-        Some(FORMAT) => {}
+/// Whether the file has its tables; fails when they are not of the layout this program knows.
+pub(super) fn is_prepared(txn: &ReadTransaction) -> Result<bool, Error> {
+    let about = match txn.open_table(ABOUT) {
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(false),
+        about => about?,
+    };
+    match about.get("format")?.map(|format| format.value()) {
+        None => Ok(false),
+        Some(FORMAT) => Ok(true),
         Some(other) => {
-            return Err(Error::Corrupted(format!("layout {other}; this program knows layout {FORMAT}")));
+            Err(Error::Corrupted(format!("it has layout {other}, and this program knows layout {FORMAT}")))
         }
     }
+}
+
+/// Makes the tables of a new file.
+pub(super) fn prepare(txn: &WriteTransaction) -> Result<(), Error> {
+    txn.open_table(ABOUT)?.insert("format", FORMAT)?;
     Tables::open(txn, 0).map(drop)
 }
 

@@ -1,19 +1,26 @@
 //! The one thread that writes. It takes all that waits, writes it in one transaction, makes it durable with one
 //! fsync, and only then answers: the more callers, the more of them share an fsync.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use super::{
     change::{Change, Done, Request},
-    file::File,
+    file::{File, Unwritten},
     mailbox::{Batch, Mailbox},
     shelf::Shelf,
     tables::{self, Tables},
 };
 use crate::QueueError;
+
+/// How long after a failed write the writer tries by itself to write what nobody waits for, and to open a file that
+/// could not be opened.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// What the writer shares with the callers.
 #[derive(Debug)]
@@ -42,6 +49,8 @@ pub(super) struct Writer {
     /// The next free number in the file.
     next: u64,
     disk: Disk,
+    /// When the last write failed, if it did.
+    failed_at: Option<Instant>,
 }
 
 /// What is known of the disk.
@@ -55,9 +64,18 @@ enum Disk {
     Lost,
 }
 
+/// Nobody may wait for a writer that is no more, whatever ended it.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.desk.mailbox.abandon();
+        self.desk.shelf().close();
+        self.desk.changed.notify_waiters();
+    }
+}
+
 impl Writer {
     pub(super) fn new(desk: Arc<Desk>, next: u64) -> Self {
-        Self { desk, next, disk: Disk::Good }
+        Self { desk, next, disk: Disk::Good, failed_at: None }
     }
 
     /// Writes until the mailbox is closed and empty.
@@ -69,23 +87,35 @@ impl Writer {
 
     fn handle(&mut self, batch: Batch) {
         let taken = batch.taken();
-        // Marks alone are not worth a try on a bad disk; they wait for something that is.
-        if !batch.requests.is_empty() || self.disk == Disk::Good {
-            let marks = self.desk.shelf().take_marks();
-            match self.write(&batch.requests, &marks) {
-                Ok(done) => self.confirm(batch.requests, done),
-                Err(error) => self.fail(batch.requests, &marks, &error),
-            }
+        if batch.requests.is_empty() && self.failed_at.is_some_and(|at| at.elapsed() < RETRY) {
+            // Nobody waits for this; it can be tried again later.
+            self.desk.mailbox.wake_in(RETRY);
+        } else {
+            self.handle_now(batch.requests);
         }
         self.desk.mailbox.written(taken);
     }
 
-    fn write(&mut self, requests: &[Request], marks: &[(u64, u32)]) -> Result<Vec<Done>, QueueError> {
-        if requests.is_empty() && marks.is_empty() {
-            return Ok(Vec::new());
+    fn handle_now(&mut self, requests: Vec<Request>) {
+        let marks = self.desk.shelf().take_marks();
+        if requests.is_empty() && marks.is_empty() && self.disk != Disk::Lost {
+            return;
         }
+        match self.write(&requests, &marks) {
+            Ok(done) => {
+                self.failed_at = None;
+                self.confirm(requests, done);
+            }
+            Err(error) => {
+                self.failed_at = Some(Instant::now());
+                self.fail(requests, &marks, &error);
+                self.desk.mailbox.wake_in(RETRY);
+            }
+        }
+    }
+
+    fn write(&mut self, requests: &[Request], marks: &[(u64, u32)]) -> Result<Vec<Done>, QueueError> {
         self.recover()?;
-        let generation = self.desk.file.generation();
         let written = self.desk.file.write(|txn| {
             let mut tables = Tables::open(txn, self.next)?;
             tables.mark(marks)?;
@@ -98,9 +128,10 @@ impl Writer {
                 self.disk = Disk::Good;
                 Ok(done)
             }
-            Err(error) => {
+            Err(Unwritten { error, generation }) => {
                 error!(%error, changes = requests.len(), "the queue's file cannot be written");
-                self.catch_up(generation);
+                // Also when it cannot be opened, what was written is not known until it can.
+                drop(self.catch_up(generation));
                 Err(error)
             }
         }
@@ -111,24 +142,25 @@ impl Writer {
         if self.disk != Disk::Good {
             self.desk.file.probe()?;
         }
-        if self.disk == Disk::Lost {
-            self.catch_up(self.desk.file.generation());
-        }
-        Ok(())
+        // Nothing may be written to a file that says something else than the shelf.
+        if self.disk == Disk::Lost { self.catch_up(self.desk.file.generation()) } else { Ok(()) }
     }
 
     /// Opens the file again and takes over what it says: a write that failed may be in it nevertheless.
-    fn catch_up(&mut self, generation: u64) {
+    fn catch_up(&mut self, generation: u64) -> Result<(), QueueError> {
+        self.disk = Disk::Lost;
         let opened = self.desk.file.reopen(generation);
         match opened.and_then(|()| self.desk.file.read(tables::take_inventory)) {
             Ok(inventory) => {
                 self.desk.shelf().restock(&inventory);
                 self.next = inventory.next;
                 self.disk = Disk::Suspect;
+                self.desk.changed.notify_waiters();
+                Ok(())
             }
             Err(error) => {
                 warn!(%error, "the queue's file cannot be opened again");
-                self.disk = Disk::Lost;
+                Err(error)
             }
         }
     }
