@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Window(String);
 
-/// How long a left-over session of a driver that runs elsewhere is given to end.
+/// How long a session of a driver that runs elsewhere is given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
 
 /// What a command is for and how long it may take.
@@ -61,7 +61,7 @@ impl Under {
     }
 }
 
-/// One Chrome and its session. Dropping it does not end the session: what runs the driver does.
+/// One Chrome and its session.
 #[derive(Debug)]
 pub(crate) struct Session {
     driver: WebDriver,
@@ -69,6 +69,8 @@ pub(crate) struct Session {
     /// Where Chrome itself answers, beside its driver.
     side_door: Option<Url>,
     current: Option<Window>,
+    /// Where the session is ended when it is dropped; none: whatever runs the driver ends that.
+    ended_at: Option<Url>,
 }
 
 impl Session {
@@ -77,13 +79,15 @@ impl Session {
         let client = DriverClient::new().map_err(|e| under.error(Fault::CannotStart, &e.to_string()))?;
         let capabilities = Capabilities::from(capabilities(&driver.launch));
         let session = WebDriver::builder(driver.url.as_str(), capabilities).client(client.clone()).connect();
+        let ends_itself = driver.process_id().is_none();
         let driver = match within(under.left(), "start Chrome", session).await {
             Ok(Ok(driver)) => driver,
             Ok(Err(error)) => return Err(under.error(Fault::CannotStart, &classify(&error).1)),
             Err(late) => return Err(under.error(Fault::CannotStart, &late.to_string())),
         };
         let side_door = side_door(driver.capabilities());
-        Ok(Self { driver, client, side_door, current: None })
+        let ended_at = if ends_itself { session_url(&driver) } else { None };
+        Ok(Self { driver, client, side_door, current: None, ended_at })
     }
 
     /// Tells the driver when it gives up by itself: scripts after `script`, pages that do not load after `page_load`.
@@ -223,9 +227,12 @@ impl Session {
         self.bounded(under, self.driver.screenshot_as_png()).await
     }
 
-    /// Ends the session, so that a driver that runs elsewhere ends its Chrome.
-    pub(crate) async fn end(&mut self, under: Under) -> Result<(), StepError> {
-        self.command(under, Command::DeleteSession).await.map(drop)
+    /// Ends the session, so that a driver that runs elsewhere ends its Chrome. Does nothing where the driver itself
+    /// is ended.
+    pub(crate) async fn end(&mut self) {
+        if let Some(session) = self.ended_at.take() {
+            end(self.client.clone(), session).await;
+        }
     }
 }
 
@@ -233,7 +240,25 @@ impl Drop for Session {
     fn drop(&mut self) {
         // The library would send a last command and block until it is answered, for minutes when Chrome hangs.
         let _ = self.driver.clone().leak();
+        if let (Some(session), Ok(runtime)) = (self.ended_at.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(end(self.client.clone(), session));
+        }
     }
+}
+
+/// Ends one session, within a bound.
+async fn end(client: DriverClient, session: Url) {
+    let ended = within(LEFT_OVER, "end the session", client.ask(Method::DELETE, session)).await;
+    let why = match ended {
+        Ok(Ok(_)) => return,
+        Ok(Err(error)) => classify(&error).1,
+        Err(late) => late.to_string(),
+    };
+    tracing::warn!(%why, "a browser's session was not ended");
+}
+
+fn session_url(driver: &WebDriver) -> Option<Url> {
+    driver.server_url().join(&format!("session/{}", driver.session_id())).ok()
 }
 
 async fn end_sessions(driver: &Url) -> Result<(), String> {

@@ -21,9 +21,6 @@ use crate::{
 /// How long each part of the evidence is waited for.
 const EVIDENCE: Duration = Duration::from_secs(3);
 
-/// How long ending a session elsewhere may take.
-const END: Duration = Duration::from_secs(5);
-
 /// One Chrome and the window it started with.
 pub(super) struct Runner {
     pub(super) shared: Arc<Shared>,
@@ -193,12 +190,7 @@ impl Runner {
 
     /// Ends Chrome and waits until it is gone.
     pub(super) async fn close(mut self) {
-        if self.driver.process_id().is_none() {
-            let ended = self.session.end(Under::limit(Step::Launch, END)).await;
-            if let Err(why) = ended {
-                tracing::warn!(%why, "the browser's session was not ended");
-            }
-        }
+        self.session.end().await;
         self.driver.close().await;
     }
 }

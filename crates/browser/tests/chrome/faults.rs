@@ -178,3 +178,57 @@ async fn what_cannot_be_started_says_what_is_missing() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+#[tokio::test]
+async fn a_driver_that_runs_already_has_one_chrome_at_a_time() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    // A guard around it, so that this test leaves nothing behind either.
+    let mut sidecar = tokio::process::Command::new(env!("CARGO_BIN_EXE_browser-guard"))
+        .arg("--folder")
+        .arg(folder.path())
+        .args(["--", "chromedriver", "--port=0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(sidecar.stdout.take().unwrap()).lines();
+    let port: u16 = loop {
+        let line = lines.next_line().await.unwrap().expect("the driver says its port");
+        if let Some((_, port)) = line.split_once("successfully on port ") {
+            break port.trim_end_matches('.').parse().unwrap();
+        }
+    };
+    tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+    let mut settings = settings(serde_json::from_value(app_recipe()).unwrap(), &app.url);
+    settings.endpoint =
+        Endpoint::Remote { driver: format!("http://127.0.0.1:{port}").parse().unwrap(), no_sandbox: true };
+    let factory = RecipeFactory::new(settings).unwrap();
+    let chromes = || {
+        let all = descendants(sidecar.id().unwrap());
+        all.into_iter()
+            .filter(|(_, line)| line.contains("--headless=new") && !line.contains("--type="))
+            .count()
+    };
+
+    let mut first = bot(&factory).await;
+    first.open(&item(&app.url, "plain-1"), Placement::Ordinary).await.unwrap();
+    assert_eq!((first.process_id(), first.memory()), (None, None), "it is not seen from here");
+    // A bot that died leaves its session; the next one ends it.
+    std::mem::forget(first);
+    let second = bot(&factory).await;
+    assert_eq!(chromes(), 1);
+    timed("close elsewhere", Duration::from_secs(5), second.close()).await;
+    assert_eq!(chromes(), 0);
+    drop(bot(&factory).await);
+    let began = std::time::Instant::now();
+    while chromes() > 0 {
+        assert!(began.elapsed() < Duration::from_secs(10), "a dropped browser goes on elsewhere");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let id = sidecar.id().unwrap();
+    drop(sidecar.stdin.take());
+    timed("the guard ends", Duration::from_secs(5), sidecar.wait()).await.unwrap();
+    all_gone(&[id], Some(folder.path()), Duration::from_secs(1)).await;
+}

@@ -1,12 +1,12 @@
 //! Many items inside one page.
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
 
 use scrapefleet_browser::{Fault, Layer, Observation, PageState, Placement, Step};
 
 use crate::{
     site::App,
-    support::{REFRESH, STEP, UNRESPONSIVE, app_recipe, bot, factory, item, observe, timed, turn, until},
+    support::{STEP, UNRESPONSIVE, app_recipe, bot, factory, item, observe, timed, turn, until},
 };
 
 #[tokio::test]
@@ -15,13 +15,13 @@ async fn rooms_are_opened_probed_together_taken_and_left() {
     let app = App::start().await;
     let factory = factory(app_recipe(), &app.url);
     let mut browser = bot(&factory).await;
-    let [plain, ends, slow, alert, popup] =
-        ["plain-1", "ends-1", "slow-1", "alert-1", "popup-1"].map(|id| item(&app.url, id));
-    for room in [&plain, &ends, &slow, &alert, &popup] {
+    let [plain, ends, slow, alert, popup, saves] =
+        ["plain-1", "ends-1", "slow-1", "alert-1", "popup-1", "saves-1"].map(|id| item(&app.url, id));
+    for room in [&plain, &ends, &slow, &alert, &popup, &saves] {
         timed(room.id.as_str(), STEP, browser.open(room, Placement::Ordinary)).await.unwrap();
     }
     let live = Observation::Live { progress: "2".to_owned() };
-    for room in [&plain, &slow, &alert, &popup] {
+    for room in [&plain, &slow, &alert, &popup, &saves] {
         assert_eq!(observe(&mut browser, &room.id).await, live);
     }
     until(&mut browser, &ends.id, |seen| *seen == Observation::Ended).await;
@@ -30,19 +30,26 @@ async fn rooms_are_opened_probed_together_taken_and_left() {
     timed("leave", STEP, browser.leave(&ends.id)).await.unwrap();
     let probe = timed("probe", UNRESPONSIVE, browser.probe()).await.unwrap();
     assert_eq!(probe.page, PageState::Connected);
-    assert_eq!((probe.items.len(), probe.failed.len(), probe.throttled), (4, 0, false));
+    assert_eq!((probe.items.len(), probe.failed.len(), probe.throttled), (5, 0, false));
     assert!(!probe.items.contains_key(&ends.id));
     assert_eq!(app.state.loads.load(SeqCst), 1, "popups are not opened, everything is in one page");
-    println!("memory of 4 rooms: {} MiB", browser.memory().unwrap() >> 20);
+    let began = std::time::Instant::now();
+    println!("memory of 5 rooms: {} MiB, seen in {:.1?}", browser.memory().unwrap() >> 20, began.elapsed());
+    let browsers = crate::support::folder(browser.process_id().unwrap());
+    let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join("Downloads");
+    assert_eq!(files_called("scrapefleet-stray.bin", &[browsers, home]), 0, "nothing is downloaded");
     browser.close().await;
 }
+
+/// A step that is sure to fail need not be waited for as long as others.
+const SHORT: Duration = Duration::from_secs(4);
 
 #[tokio::test]
 async fn what_cannot_be_opened_says_why() {
     let _turn = turn().await;
     let app = App::start().await;
     let mut settings = crate::support::settings(serde_json::from_value(app_recipe()).unwrap(), &app.url);
-    settings.deadlines.step.hard = REFRESH;
+    settings.deadlines.step.hard = SHORT;
     let factory = scrapefleet_browser::recipe::RecipeFactory::new(settings).unwrap();
     let mut browser = bot(&factory).await;
 
@@ -68,7 +75,7 @@ async fn what_cannot_be_opened_says_why() {
         ("throws-1", Fault::Script, "item.enter: no such method"),
     ] {
         let error =
-            timed(id, REFRESH, browser.open(&item(&app.url, id), Placement::Ordinary)).await.unwrap_err();
+            timed(id, SHORT, browser.open(&item(&app.url, id), Placement::Ordinary)).await.unwrap_err();
         assert_eq!((error.step, error.fault, error.layer()), (Step::Open, fault, Layer::Item), "{error}");
         assert!(error.message.contains(part), "{error}");
         assert!(error.url.starts_with(&app.url), "{error}");
@@ -195,4 +202,18 @@ async fn a_recipe_that_is_wrong_is_named_before_anything_is_opened() {
         "{error}"
     );
     assert_eq!(app.state.loads.load(SeqCst), 0);
+}
+
+/// How many files of that name are below some folders.
+fn files_called(name: &str, folders: &[std::path::PathBuf]) -> usize {
+    let (mut found, mut next) = (0, folders.to_vec());
+    while let Some(folder) = next.pop() {
+        for entry in folder.read_dir().into_iter().flatten().flatten() {
+            found += usize::from(entry.file_name().to_string_lossy().starts_with(name));
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                next.push(entry.path());
+            }
+        }
+    }
+    found
 }
