@@ -85,6 +85,23 @@ async fn items_that_all_ended_are_no_gap() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn older_items_that_move_up_are_no_gap() {
+    let (site, queue) = (FakeSite::new().showing(100), TestQueue::new());
+    let mut rig = Rig::start(site.clone(), &queue);
+    for count in [60, 120, 180, 240] {
+        add(&site, count - 60, 60);
+        rig.until(|status| status.discovered == count as u64).await;
+    }
+    // The whole window ends; what is shown instead was seen before, though not in the window before.
+    for number in 140..240 {
+        site.unlist(&id(number).parse().unwrap());
+    }
+    rig.until(|status| status.pause_ms < 300).await;
+    assert_eq!((rig.metric("overlap"), rig.status().window, rig.status().gaps), (0, 100, 0));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_item_that_comes_back_is_not_queued_again() {
     let (site, queue) = (FakeSite::new().showing(100), TestQueue::new());
     add(&site, 0, 3);
