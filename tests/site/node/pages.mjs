@@ -5,6 +5,7 @@ import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** What can be wrong with the site. */
 export const FAULTS = [
@@ -18,7 +19,7 @@ export const FAULTS = [
   'offline', // the pages are there, no websocket gets through
 ];
 
-const CLIENT = path.join(import.meta.dirname, 'client');
+const CLIENT = path.join(path.dirname(fileURLToPath(import.meta.url)), 'client');
 const TYPES = { '.js': 'text/javascript; charset=utf-8', '.html': 'text/html; charset=utf-8' };
 const OVERLOAD = '|popup||modal|PS is under heavy load and cannot accommodate your connection right now.';
 

@@ -5,6 +5,7 @@ import { createWriteStream } from 'node:fs';
 import * as fs from 'node:fs/promises';
 import net from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** Folders the server writes in: copied. Everything else is only read: linked. */
 const WRITTEN = new Set(['config', 'databases', 'logs']);
@@ -39,7 +40,7 @@ export class ShowdownServer {
     this.starts += 1;
     // In append mode, so that the log of a run with restarts stays whole.
     const log = createWriteStream(path.join(this.folder, 'server.log'), { flags: 'a' });
-    const lifeline = path.join(import.meta.dirname, 'lifeline.cjs');
+    const lifeline = path.join(path.dirname(fileURLToPath(import.meta.url)), 'lifeline.cjs');
     const args = ['--require', lifeline, 'pokemon-showdown', 'start', String(this.port), '--skip-build'];
     const child = spawn(process.execPath, args, { cwd: this.home, stdio: ['pipe', 'pipe', 'pipe'] });
     child.stdout.pipe(log);

@@ -8,6 +8,7 @@ import * as fs from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { read } from './arguments.mjs';
 import { Control } from './control.mjs';
@@ -17,7 +18,7 @@ import { ShowdownServer } from './server.mjs';
 
 async function main() {
   const options = read(process.argv.slice(2), process.env);
-  options.modules ||= path.join(import.meta.dirname, 'node_modules');
+  options.modules ||= path.join(path.dirname(fileURLToPath(import.meta.url)), 'node_modules');
   options.folder ||= await fs.mkdtemp(path.join(os.tmpdir(), 'showdown-site-'));
   options.serverPort = await freePort();
 

@@ -23,7 +23,7 @@ pub fn scripts() -> PathBuf {
 }
 
 /// Installs the packages unless they are there, and answers the `node_modules` folder. Blocks; processes that call
-/// this at the same time install once. Needs Node.js 20 or later and npm on the `PATH`.
+/// this at the same time install once. Needs Node.js 18 or later and npm on the `PATH`.
 pub fn install() -> Result<PathBuf> {
     let cache = cache_folder()?;
     fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;

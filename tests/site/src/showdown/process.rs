@@ -58,7 +58,7 @@ impl SiteProcess {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .context("cannot run node; install Node.js 20 or later (Debian: apt-get install nodejs npm)")?;
+            .context("cannot run node; install Node.js 18 or later (Debian: apt-get install nodejs npm)")?;
         let group =
             child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("node ended at once")?;
         let lifeline = child.stdin.take().context("no standard input")?;
