@@ -55,6 +55,7 @@ impl Fleet {
     fn of(fleet: ScrapeFleet, data: PathBuf) -> Result<Self, String> {
         let name = fleet.fleet_name().map_err(|error| error.to_string())?;
         let spec = fleet.spec;
+        only_this_machine(&spec)?;
         let Source { recipe, inspect, site } = Source::of(&spec)?;
         let addresses =
             Addresses::new(&site, &recipe).map_err(|problems| manifest::Problems(problems).to_string())?;
@@ -182,6 +183,19 @@ impl Source {
         let site = url.parse().map_err(|error| format!("spec.site.url: {error}"))?;
         Ok(Self { recipe, inspect, site })
     }
+}
+
+/// Whether its queue and its store are of this machine.
+fn only_this_machine(spec: &ScrapeFleetSpec) -> Result<(), String> {
+    if spec.queue.embedded.is_none() {
+        return Err("spec.queue: found a broker, allowed here: `embedded`, a file on this machine".to_owned());
+    }
+    if spec.store.directory.is_none() {
+        return Err(
+            "spec.store: found a bucket, allowed here: `directory`, a folder on this machine".to_owned()
+        );
+    }
+    Ok(())
 }
 
 fn retry(spec: &scrapefleet_api::policies::RetrySpec) -> Retry {

@@ -24,10 +24,7 @@ pub struct SiteSpec {
         regex(pattern = HTTP_URL),
         extend("x-kubernetes-validations" = [
             rule("isURL(self)", "a URL such as `https://example.org/`"),
-            rule(
-                "!self.matches('^[a-z]+://[^/?#]*@')",
-                "a URL without user name and password: they would be seen by everyone who can read the manifest",
-            ),
+            rule(NO_CREDENTIALS.0, NO_CREDENTIALS.1),
         ])
     )]
     pub url: Option<String>,
@@ -38,6 +35,12 @@ pub struct SiteSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<Recipe>,
 }
+
+/// The rule of every URL in a manifest, and what it allows.
+pub(crate) const NO_CREDENTIALS: (&str, &str) = (
+    "!self.matches('^[a-z]+://[^/?#]*@')",
+    "a URL without user name and password: they would be seen by everyone who can read the manifest",
+);
 
 /// The pattern of a site's URL.
 pub(crate) const HTTP_URL: &str = "^https?://[^/?#\\s]+([/?#]\\S*)?$";

@@ -6,10 +6,10 @@ use crate::{
     bots::QUANTITY,
     duration::{PERIOD, PERIOD_WORDS},
     id::{DNS_LABEL, excerpt},
-    queue::PATH,
+    queue::{AMQP_URL, PATH, SECRET_NAME},
     recipe::{ATTRIBUTE, CONTENT_TYPE},
     site::HTTP_URL,
-    store::KEY,
+    store::{BUCKET, KEY, REGION},
 };
 
 /// What a text that fits a pattern of the schema is called.
@@ -23,6 +23,10 @@ pub(crate) fn pattern(pattern: &str) -> Option<String> {
         QUANTITY => "a quantity such as `500m`, `2` or `1Gi`, in quotes when it is a number".to_owned(),
         PATH => "a path of 1 to 255 characters without control characters".to_owned(),
         HTTP_URL => "a URL that starts with `http://` or `https://`, without spaces".to_owned(),
+        AMQP_URL => "a URL that starts with `amqp://` or `amqps://`, without spaces".to_owned(),
+        SECRET_NAME => "the name of a Secret: lower-case letters, digits, dashes and dots".to_owned(),
+        BUCKET => "a bucket's name of 3 to 63 lower-case letters, digits, dashes and dots".to_owned(),
+        REGION => "a region such as `eu-central-1`".to_owned(),
         KEY => "a key of letters, digits and `. _ - % = /` with placeholders such as `{id}`".to_owned(),
         ATTRIBUTE => "the name of an attribute such as `href` or `data-id`".to_owned(),
         CONTENT_TYPE => "a content type such as `text/html; charset=utf-8`".to_owned(),
