@@ -1,35 +1,45 @@
 //! The `test` task: set up, build, run every test.
 
+mod cluster;
 pub(crate) mod executable;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::process::Command;
+
+use cluster::Cluster;
 
 use crate::{arguments::TestArguments, phase::Phases, process, project::Project, setup};
 
 /// The package whose tests need a Kubernetes cluster.
 const ON_A_CLUSTER: &str = "scrapefleet-e2e";
 
-/// Names the cluster that tests run on.
-const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
-
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
-/// after one has failed, so that one run shows all that is wrong.
+/// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
+/// cluster takes processor time from the others.
 pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<ExitCode> {
+    let wanted = Wanted::of(arguments);
+    if wanted.on_a_cluster {
+        Cluster::check()?;
+    } else if wanted.here.is_empty() {
+        bail!("nothing is left to test: {ON_A_CLUSTER} was named and left out with --no-cluster");
+    }
     let mut phases = Phases::start("test");
     phases.run("setup", setup::ensure()).await?;
-    phases.run("build", build(project, arguments)).await?;
-    let result = phases.run("test", process::show(test(project, arguments))).await;
-    let took = phases.summary();
-    if arguments.packages.is_empty() && !has_cluster(arguments) {
-        eprintln!(
-            "Left out: the tests on a Kubernetes cluster ({ON_A_CLUSTER}). `cargo xtask cluster up` starts one, \
-             `cargo xtask cluster env` says what to set {KUBECONFIG} to."
-        );
+    phases.run("build", build(project, &wanted)).await?;
+    let mut passed = true;
+    if !wanted.here.is_empty() {
+        passed &= phases.run("test", process::show(test(project, &wanted.here, arguments))).await.is_ok();
     }
-    Ok(if result.is_ok() {
+    if wanted.on_a_cluster {
+        passed &= test_on_a_cluster(project, arguments, &mut phases).await?;
+    }
+    let took = phases.summary();
+    if arguments.no_cluster {
+        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({ON_A_CLUSTER}).");
+    }
+    Ok(if passed {
         eprintln!("All tests passed, in {took}.");
         ExitCode::SUCCESS
     } else {
@@ -38,54 +48,115 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
     })
 }
 
-/// Whether tests run on a cluster: one must be named, and not be declined.
-fn has_cluster(arguments: &TestArguments) -> bool {
-    !arguments.no_cluster && std::env::var_os(KUBECONFIG).is_some()
+/// Whether the tests on a cluster passed. A cluster that was started for them is taken down, also on Ctrl-C.
+async fn test_on_a_cluster(
+    project: &Project,
+    arguments: &TestArguments,
+    phases: &mut Phases,
+) -> Result<bool> {
+    let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
+    let mut tests = test(project, &cluster.selection(project)?, arguments);
+    tests.env(cluster::KUBECONFIG, &cluster.kubeconfig);
+    let tests = async {
+        tokio::select! {
+            passed = process::show(tests) => passed,
+            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
+        }
+    };
+    let passed = phases.run("test on the cluster", tests).await;
+    phases.run("end the cluster", cluster.end(project)).await?;
+    Ok(passed.is_ok())
 }
 
-async fn build(project: &Project, arguments: &TestArguments) -> Result<()> {
+/// What is to be tested.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted {
+    /// Which packages without a cluster, as arguments of cargo; none of them: nothing.
+    here: Vec<OsString>,
+    on_a_cluster: bool,
+}
+
+impl Wanted {
+    /// The packages that were named, or all.
+    fn of(arguments: &TestArguments) -> Self {
+        let on_a_cluster = !arguments.no_cluster;
+        if arguments.packages.is_empty() {
+            let here = ["--workspace", "--exclude", ON_A_CLUSTER].map(OsString::from).to_vec();
+            return Self { here, on_a_cluster };
+        }
+        let (there, here): (Vec<_>, Vec<_>) =
+            arguments.packages.iter().partition(|name| *name == ON_A_CLUSTER);
+        let here = here.into_iter().flat_map(|name| package(name)).collect();
+        Self { here, on_a_cluster: on_a_cluster && !there.is_empty() }
+    }
+
+    /// All of it, as arguments of cargo.
+    fn selection(&self) -> Vec<OsString> {
+        let there = if self.on_a_cluster { package(ON_A_CLUSTER).to_vec() } else { Vec::new() };
+        match self.here.first() {
+            Some(all) if all == "--workspace" && self.on_a_cluster => vec![all.clone()],
+            _ => [self.here.clone(), there].concat(),
+        }
+    }
+}
+
+fn package(name: &str) -> [OsString; 2] {
+    ["--package".into(), name.into()]
+}
+
+async fn build(project: &Project, wanted: &Wanted) -> Result<()> {
     // End-to-end tests start the `scrapefleet` program that stands beside them.
     process::show(project.cargo(&["build", "--workspace", "--bins"])).await?;
     let mut command = project.cargo(&["test", "--no-run"]);
-    command.args(selection(arguments, has_cluster(arguments)));
+    command.args(wanted.selection());
     process::show(command).await
 }
 
-fn test(project: &Project, arguments: &TestArguments) -> Command {
+fn test(project: &Project, selection: &[OsString], arguments: &TestArguments) -> Command {
     let mut command = project.cargo(&["test", "--no-fail-fast", "--config"]);
-    command.arg(executable::runner(&project.executable)).args(selection(arguments, has_cluster(arguments)));
+    command.arg(executable::runner(&project.executable)).args(selection);
     command.arg("--").args(&arguments.filters);
     command
-}
-
-/// Which packages: those that were named, or all; those that need a cluster only when there is one.
-fn selection(arguments: &TestArguments, cluster: bool) -> Vec<OsString> {
-    if arguments.packages.is_empty() {
-        let left_out: &[&str] = if cluster { &[] } else { &["--exclude", ON_A_CLUSTER] };
-        return std::iter::once("--workspace").chain(left_out.iter().copied()).map(OsString::from).collect();
-    }
-    arguments.packages.iter().flat_map(|name| ["--package".into(), name.into()]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn named(packages: &[&str], no_cluster: bool) -> Wanted {
+        let packages = packages.iter().map(|name| (*name).to_owned()).collect();
+        Wanted::of(&TestArguments { packages, no_cluster, ..TestArguments::default() })
+    }
+
     #[test]
     fn all_packages_are_tested_unless_some_are_named() {
-        assert_eq!(selection(&TestArguments::default(), true), ["--workspace"]);
-        let without = selection(&TestArguments::default(), false);
-        assert_eq!(without, ["--workspace", "--exclude", ON_A_CLUSTER]);
-        let packages = vec!["a".to_owned(), "b".to_owned()];
-        let named = TestArguments { packages, ..TestArguments::default() };
-        assert_eq!(selection(&named, false), ["--package", "a", "--package", "b"]);
+        let all = named(&[], false);
+        assert_eq!(
+            (&all.here[..], all.on_a_cluster),
+            (&["--workspace", "--exclude", ON_A_CLUSTER].map(OsString::from)[..], true)
+        );
+        assert_eq!(all.selection(), ["--workspace"]);
+        let two = named(&["a", "b"], false);
+        assert_eq!((&two.here, two.on_a_cluster), (&two.selection(), false));
+        assert_eq!(two.here, ["--package", "a", "--package", "b"]);
+    }
+
+    #[test]
+    fn what_needs_a_cluster_runs_apart_or_not_at_all() {
+        let mixed = named(&["a", ON_A_CLUSTER], false);
+        assert_eq!((mixed.here.len(), mixed.on_a_cluster, mixed.selection().len()), (2, true, 4));
+        let alone = named(&[ON_A_CLUSTER], false);
+        assert!(alone.here.is_empty() && alone.on_a_cluster);
+        let without = named(&[], true);
+        assert!(!without.on_a_cluster);
+        assert_eq!(without.selection(), ["--workspace", "--exclude", ON_A_CLUSTER]);
     }
 
     #[test]
     fn filters_reach_the_test_executables() {
         let project = Project { root: "/p".into(), executable: "/t/xtask".into(), cargo: "cargo".into() };
         let arguments = TestArguments { filters: vec!["name".into()], ..TestArguments::default() };
-        let command = test(&project, &arguments);
+        let command = test(&project, &package("a"), &arguments);
         let words: Vec<_> = command.as_std().get_args().collect();
         assert_eq!(words[words.len() - 2..], ["--", "name"]);
     }

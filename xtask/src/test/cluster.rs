@@ -1,0 +1,105 @@
+//! The cluster that tests run on: the one that is named, or this checkout's own, which is started for them and taken down
+//! again unless it was up before.
+
+use std::{ffi::OsString, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use super::{ON_A_CLUSTER, package};
+use crate::{process, project::Project};
+
+/// Names the cluster that tests run on.
+pub(super) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
+
+/// The images that tests use and the platform does not bring along.
+const IMAGES: [&str; 2] = ["chrome", "scrapefleet"];
+
+/// Tests that harm nodes or start clusters, which only a cluster of this project lets them do.
+const OWN_CLUSTER_ONLY: [&str; 2] = ["lifecycle", "nodes"];
+
+/// How long a question about the cluster may take.
+const ASKED_WITHIN: Duration = Duration::from_secs(30);
+
+/// A cluster to run tests on.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// The file that says how to reach it.
+    pub(super) kubeconfig: OsString,
+    /// Whether it is this checkout's own.
+    own: bool,
+    /// Whether it was started for the tests.
+    started: bool,
+}
+
+impl Cluster {
+    /// Fails early where a cluster would be needed and could not be had.
+    pub(super) fn check() -> Result<()> {
+        if std::env::var_os(KUBECONFIG).is_some() || rustix::process::geteuid().is_root() {
+            return Ok(());
+        }
+        bail!(
+            "the tests on a Kubernetes cluster start one, and that takes root: run this as root, name a cluster with \
+             {KUBECONFIG}, or leave those tests out with --no-cluster"
+        )
+    }
+
+    /// The named cluster, or this checkout's own with everything on it that tests use.
+    pub(super) async fn ensure(project: &Project) -> Result<Self> {
+        let own = own(project).await;
+        if let Some(kubeconfig) = std::env::var_os(KUBECONFIG) {
+            return Ok(Self { own: own.is_ok_and(|own| own == kubeconfig), kubeconfig, started: false });
+        }
+        let mut cluster = Self { kubeconfig: OsString::new(), own: true, started: own.is_err() };
+        match Self::start(project).await {
+            Ok(kubeconfig) => cluster.kubeconfig = kubeconfig,
+            Err(error) => {
+                cluster.end(project).await?;
+                return Err(error);
+            }
+        }
+        Ok(cluster)
+    }
+
+    async fn start(project: &Project) -> Result<OsString> {
+        process::show(cluster(project, &["up"])).await?;
+        for image in IMAGES {
+            process::show(cluster(project, &["load-image", image])).await?;
+        }
+        own(project).await
+    }
+
+    /// The tests that can run on it, as arguments of cargo.
+    pub(super) fn selection(&self, project: &Project) -> Result<Vec<OsString>> {
+        let mut selection = package(ON_A_CLUSTER).to_vec();
+        if self.own {
+            return Ok(selection);
+        }
+        eprintln!("Left out on a cluster that is not this checkout's own: {}", OWN_CLUSTER_ONLY.join(", "));
+        for file in std::fs::read_dir(project.root.join("tests/e2e/tests")).context("list tests/e2e/tests")? {
+            let name = file?.path().file_stem().unwrap_or_default().to_owned();
+            if !OWN_CLUSTER_ONLY.iter().any(|own| name == *own) {
+                selection.extend(["--test".into(), name]);
+            }
+        }
+        Ok(selection)
+    }
+
+    /// Takes the cluster down if it was started for the tests.
+    pub(super) async fn end(self, project: &Project) -> Result<()> {
+        if self.started { process::show(cluster(project, &["down"])).await } else { Ok(()) }
+    }
+}
+
+/// The kubeconfig of this checkout's own cluster, if it is up.
+async fn own(project: &Project) -> Result<OsString> {
+    let said = process::read(cluster(project, &["env"]), ASKED_WITHIN).await?;
+    let kubeconfig = said.lines().find_map(|line| line.strip_prefix("export KUBECONFIG="));
+    kubeconfig.map(OsString::from).context("`cluster env` names no KUBECONFIG")
+}
+
+fn cluster(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new(&project.executable);
+    command.arg("cluster").args(arguments);
+    command
+}
