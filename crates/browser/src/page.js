@@ -240,15 +240,15 @@ const tasks = {
   async list() {
     const broken = await first(order.broken, document);
     if (broken) return { ...here(), broken: broken.proof };
-    if (order.click !== undefined && !(await ask())) return { ...here(), unanswered: true };
+    if (order.click !== undefined) {
+      const trouble = await ask();
+      if (trouble) return { ...here(), ...trouble };
+    }
     const seen = await until(async () => {
       const items = select(document, order.item);
       if (items.length > 0) return { items };
-      const refuses = await first(order.unavailable, document);
-      if (refuses) return { refuses: refuses.proof };
-      const breaks = await first(order.broken, document);
-      if (breaks) return { broken: breaks.proof };
-      if (hopeless()) return {};
+      const trouble = await listTrouble();
+      if (trouble) return trouble;
       return (!order.empty || (await holds(order.empty, document))) && { items: [] };
     });
     const entries = seen?.items?.slice(0, order.most).map((e) => cut(e.getAttribute(order.attribute), 500));
@@ -259,20 +259,44 @@ const tasks = {
   html: () => cut(document.documentElement?.outerHTML, order.longest),
 };
 
-// Clicks what refreshes the list and waits for the answer.
+// Why no list will come: the site refuses, the page is broken, or it is another page altogether.
+async function listTrouble() {
+  const refuses = await first(order.unavailable, document);
+  if (refuses) return { refuses: refuses.proof };
+  const breaks = await first(order.broken, document);
+  if (breaks) return { broken: breaks.proof };
+  return hopeless() && {};
+}
+
+// Clicks what refreshes the list and waits for the answer. Null, or what came instead of it.
 async function ask() {
-  const button = await until(() => select(document, order.click).find((b) => !b.disabled));
+  const button = await until(async () => {
+    const ready = select(document, order.click).find((b) => !b.disabled);
+    return ready ? { ready } : listTrouble();
+  });
   if (!button) throw new Error(`${selectorOf(order.click)}: no such element to click, or it stays disabled`);
+  if (!button.ready) return button;
+  const answer = await answered(button.ready);
+  if (!answer) return { unanswered: true };
+  return answer.trouble ?? null;
+}
+
+async function answered(button) {
+  const answerOr = (answer) => until(async () => {
+    if (await answer()) return {};
+    const trouble = await listTrouble();
+    return trouble && { trouble };
+  });
   if (order.answered !== undefined) {
     const before = await run(order.answered);
     button.click();
-    return until(async () => (await run(order.answered)) !== before);
+    return answerOr(async () => (await run(order.answered)) !== before);
   }
   let changed = false;
   const observer = new MutationObserver(() => { changed = true; });
   observer.observe(listRoot(), { subtree: true, childList: true, characterData: true });
   button.click();
-  const answer = await until(() => changed);
+  const answer = await answerOr(() => changed);
   observer.disconnect();
   return answer;
 }
@@ -353,4 +377,21 @@ async function fetched(url) {
   return { data: encoded.result };
 }
 
-return tasks[order.task]();
+// What waits long waits in short calls, so that a page that no longer answers is noticed by the next of them. The task
+// goes on in the page between two calls, and is lost with its document.
+const UNDER_WAY = "__scrapefleetTask";
+
+async function call() {
+  if (order.task !== "resume") {
+    const done = (async () => tasks[order.task]())().then((value) => ({ value }), (error) => ({ error }));
+    const task = { call: order.call, done };
+    Object.defineProperty(window, UNDER_WAY, { value: task, configurable: true, writable: true });
+  }
+  const task = window[UNDER_WAY];
+  if (task?.call !== order.call) return { lost: true };
+  const outcome = await Promise.race([task.done, sleep(order.slice).then(() => ({ pending: true }))]);
+  if (outcome.error) throw outcome.error;
+  return outcome;
+}
+
+return call();

@@ -117,12 +117,41 @@ impl Runner {
         &mut self,
         under: Under,
         script: &str,
-        mut order: Value,
+        order: Value,
     ) -> Result<T, StepError> {
-        order["limit"] = json!(inside(under.left()));
-        let answer = self.session.script(under, script, order).await?;
+        let answer = self.call(under, script, order).await?;
         serde_json::from_value(answer)
             .map_err(|e| under.error(Fault::Unusable, &format!("the page's answer cannot be read: {e}")))
+    }
+
+    /// Has a page carry out an order, in calls that are each as short as a round trip, so that a page that stops
+    /// answering is noticed by the next of them. When its document goes away meanwhile, the next begins anew.
+    async fn call(&mut self, under: Under, script: &str, mut order: Value) -> Result<Value, StepError> {
+        let longest = self.longest_call(under);
+        let slice = inside(longest / 2);
+        loop {
+            let call = self.next_mark();
+            order["call"] = json!(call);
+            order["slice"] = json!(slice);
+            order["limit"] = json!(inside(under.left()));
+            let mut answer = self.session.script(under.at_most(longest), script, order.clone()).await?;
+            while answer["pending"] == true {
+                let again = json!({ "task": "resume", "call": call, "slice": slice });
+                answer = self.session.script(under.at_most(longest), script, again).await?;
+            }
+            if answer["lost"] != true {
+                return Ok(answer["value"].take());
+            }
+        }
+    }
+
+    /// How long one call may take. A Chrome that starts and a page that loads may be busy for longer than one that
+    /// works may.
+    fn longest_call(&self, under: Under) -> Duration {
+        match under.step {
+            Step::Launch | Step::Load => under.left(),
+            _ => self.shared.settings.deadlines.unresponsive,
+        }
     }
 
     /// Loads a page that all items share (or the list) into the home window and checks that it is one.

@@ -26,7 +26,7 @@ async fn faults(browser: &mut Box<dyn SiteBrowser>, site: &str, what: &str) -> V
     let room = item(site, "plain-9");
     let probe = timed(&format!("{what}: probe"), UNRESPONSIVE, browser.probe()).await.map(drop);
     let trip = timed(&format!("{what}: round trip"), UNRESPONSIVE, browser.round_trip()).await.map(drop);
-    let open = timed(&format!("{what}: open"), STEP, browser.open(&room, Placement::Ordinary)).await;
+    let open = timed(&format!("{what}: open"), UNRESPONSIVE, browser.open(&room, Placement::Ordinary)).await;
     let evidence = timed(&format!("{what}: evidence"), Duration::from_secs(6), browser.evidence(None)).await;
     assert_eq!(evidence.html, None, "{what}");
     [probe, trip, open]

@@ -46,6 +46,15 @@ async fn a_list_is_refreshed_in_place() {
     timed("reload", STEP, list.reload()).await.unwrap();
     assert_eq!(shown(&mut list).await, ["plain-19"]);
 
+    // A login wall instead of an answer: the site refuses, and it is known at once.
+    app.state.wall.store(true, SeqCst);
+    let error = timed("login wall", REFRESH / 2, list.refresh()).await.unwrap_err();
+    assert_eq!((error.fault, error.layer()), (Fault::SiteRefuses, Layer::Site));
+    assert_eq!(error.message, "Please log in");
+    app.state.wall.store(false, SeqCst);
+    timed("reload", STEP, list.reload()).await.unwrap();
+    assert_eq!(shown(&mut list).await, ["plain-19"]);
+
     // A modal: the list is broken until it is loaded anew.
     app.state.modal.store(true, SeqCst);
     list.refresh().await.unwrap();

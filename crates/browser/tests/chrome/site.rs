@@ -33,6 +33,8 @@ pub(crate) struct Shown {
     pub(crate) rooms: Mutex<Vec<String>>,
     /// The list does not answer.
     pub(crate) silent: AtomicBool,
+    /// Whether it asks for a login instead.
+    pub(crate) wall: AtomicBool,
     /// The list's answer comes with a modal.
     pub(crate) modal: AtomicBool,
     /// What `/robots.txt` answers: a status and a text.
@@ -88,7 +90,9 @@ async fn rooms(State(shown): State<Arc<Shown>>) -> Json<Value> {
     if shown.silent.load(SeqCst) {
         std::future::pending::<()>().await;
     }
-    Json(json!({ "rooms": *shown.rooms.lock().unwrap(), "modal": shown.modal.load(SeqCst) }))
+    let (rooms, modal, wall) =
+        (&*shown.rooms.lock().unwrap(), shown.modal.load(SeqCst), shown.wall.load(SeqCst));
+    Json(json!({ "rooms": rooms, "modal": modal, "wall": wall }))
 }
 
 async fn fate(Path(name): Path<String>, State(shown): State<Arc<Shown>>) -> Json<Value> {
