@@ -20,6 +20,14 @@ pub struct PolitenessSpec {
     pub robots_txt: RobotsTxt,
 }
 
+/// One pod's share of what its fleet may ask of the site: what the operator gives a pod, which may change while it runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Share {
+    /// New connections (page loads) a minute. A fleet with many pods gives each less than one.
+    pub connections_per_minute: f64,
+}
+
 /// Whether robots.txt decides what may be opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum RobotsTxt {

@@ -1,6 +1,9 @@
 //! How fast the site may be asked.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use scrapefleet_api::politeness::PolitenessSpec;
 use scrapefleet_policy::{Instant, Pacer, within};
@@ -17,11 +20,19 @@ const ACTIONS_AT_ONCE: u32 = 2;
 /// The longest wait for a page load's turn.
 const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
+/// The fewest page loads a minute: a share that rounds to nothing must not stop a pod for good.
+const FEWEST: f64 = 0.1;
+
+/// Milliseconds between two page loads.
+fn interval(a_minute: f64) -> u64 {
+    u64::try_from(Duration::from_mins(1).div_f64(a_minute).as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The page loads of all browsers of a factory.
 #[derive(Debug)]
 pub(super) struct Budget {
     loads: Mutex<Pacer>,
-    interval: Duration,
+    interval: AtomicU64,
 }
 
 impl Budget {
@@ -29,8 +40,15 @@ impl Budget {
         let a_minute = f64::from(politeness.connections_per_minute.max(1));
         Self {
             loads: Mutex::new(Pacer::per_minute(a_minute).burst(LOADS_AT_ONCE)),
-            interval: Duration::from_mins(1).div_f64(a_minute),
+            interval: AtomicU64::new(interval(a_minute)),
         }
+    }
+
+    /// Changes how many page loads a minute there may be; those that wait for their turn keep it.
+    pub(super) async fn allot(&self, a_minute: f64) {
+        let a_minute = a_minute.max(FEWEST);
+        self.interval.store(interval(a_minute), Relaxed);
+        self.loads.lock().await.set_per_second(a_minute / 60.0);
     }
 
     /// Waits for the turn of one page load.
@@ -44,7 +62,10 @@ impl Budget {
     /// About how long the next page load must wait.
     pub(super) fn wait(&self) -> Duration {
         // Locked: another browser is waiting for its turn.
-        self.loads.try_lock().map_or(self.interval, |loads| loads.wait(Instant::now()))
+        self.loads.try_lock().map_or_else(
+            |_| Duration::from_millis(self.interval.load(Relaxed)),
+            |loads| loads.wait(Instant::now()),
+        )
     }
 }
 
@@ -107,6 +128,19 @@ mod tests {
         }
         assert_eq!(began.elapsed().as_secs(), 20);
         assert_eq!((budget.wait() + Duration::from_millis(1)).as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_smaller_share_makes_turns_rarer_at_once() {
+        let budget = Budget::new(&politeness());
+        budget.allot(1.0).await;
+        let began = Instant::now();
+        for _ in 0..4 {
+            budget.load(Step::Load).await.unwrap();
+        }
+        assert_eq!(began.elapsed().as_secs(), 120);
+        budget.allot(0.0).await;
+        assert!(budget.wait() < Duration::from_mins(11));
     }
 
     #[tokio::test(start_paused = true)]

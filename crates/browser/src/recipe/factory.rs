@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use scrapefleet_api::{address::Addresses, politeness::RobotsTxt};
+use scrapefleet_api::{
+    address::Addresses,
+    politeness::{RobotsTxt, Share},
+};
 use url::Url;
 
 use super::{
@@ -41,6 +44,11 @@ impl RecipeFactory {
         };
         let (plan, budget) = (Plan::new(&settings.recipe), Budget::new(&settings.politeness));
         Ok(Self { shared: Arc::new(Shared { settings, addresses, plan, budget, robots }) })
+    }
+
+    /// Changes what its browsers may ask of the site from now on.
+    pub async fn allot(&self, share: &Share) {
+        self.shared.budget.allot(share.connections_per_minute).await;
     }
 }
 
