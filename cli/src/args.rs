@@ -41,6 +41,13 @@ pub enum Command {
     Dead(DeadArgs),
     /// Check a manifest; prints every problem, one a line.
     Check(FleetArgs),
+    /// Be one bot of a fleet, in a pod beside its Chrome.
+    ///
+    /// Exits with a code that says why: 0 drained, 10 browser not rebuilt, 11 released, 13 queue unreachable, 14 store
+    /// unreachable, 15 bad configuration. SIGTERM drains as the manifest says, a second one releases at once.
+    Bot(BotArgs),
+    /// Be a watcher of a fleet, in a pod beside its Chrome. Of several one is active, the others stand by.
+    Watcher(WatcherArgs),
     /// Supervises a browser's processes; for the program's own use.
     #[command(name = "browser-guard", hide = true)]
     BrowserGuard {
@@ -54,7 +61,7 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct FleetArgs {
     /// The manifest of the fleet.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, visible_alias = "manifest", value_name = "FILE")]
     pub file: PathBuf,
     /// Sets a field of the manifest, as in `spec.bots.max=2`; may be repeated.
     #[arg(long, value_name = "PATH=VALUE")]
@@ -62,6 +69,58 @@ pub struct FleetArgs {
     /// The folder that relative paths of the manifest's queue and store are in.
     #[arg(long, value_name = "DIR", default_value = "data", env = "SCRAPEFLEET_DATA")]
     pub data: PathBuf,
+    /// The fleet's namespace, where its queue is on a broker [default: that of the manifest, or `default`].
+    #[arg(long, value_name = "NAME", env = "SCRAPEFLEET_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The folder with the files `username` and `password` of the broker, and `ca.crt` where it has an authority of its own.
+    #[arg(long, value_name = "DIR", env = "SCRAPEFLEET_QUEUE_CREDENTIALS")]
+    pub queue_credentials: Option<PathBuf>,
+    /// The folder with the files `accessKeyId` and `secretAccessKey` of the object store, `sessionToken` and `ca.crt` where it
+    /// needs them [default: the platform's own identity].
+    #[arg(long, value_name = "DIR", env = "SCRAPEFLEET_STORE_CREDENTIALS")]
+    pub store_credentials: Option<PathBuf>,
+}
+
+/// How a pod of a fleet runs.
+#[derive(Debug, Clone, Args)]
+pub struct PodArgs {
+    /// Which fleet.
+    #[command(flatten)]
+    pub fleet: FleetArgs,
+    /// Where the driver of the pod's Chrome answers.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4444")]
+    pub webdriver: url::Url,
+    /// Chrome's own sandbox is used: the container's seccomp profile allows it.
+    #[arg(long)]
+    pub chrome_sandbox: bool,
+    /// The port for /metrics, /livez, /readyz, /progressz and /status, on every address.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// The file with this pod's share of the fleet's politeness, as JSON; it may change at any time.
+    #[arg(long, value_name = "FILE")]
+    pub share: Option<PathBuf>,
+    /// Where to write why the pod ended, as JSON.
+    #[arg(long, value_name = "FILE", default_value = "/dev/termination-log")]
+    pub termination_log: PathBuf,
+}
+
+/// How to be a bot.
+#[derive(Debug, Clone, Args)]
+pub struct BotArgs {
+    /// How the pod runs.
+    #[command(flatten)]
+    pub pod: PodArgs,
+    /// The bot's number within its fleet.
+    #[arg(long, value_name = "N")]
+    pub slot: u32,
+}
+
+/// How to be a watcher.
+#[derive(Debug, Clone, Args)]
+pub struct WatcherArgs {
+    /// How the pod runs.
+    #[command(flatten)]
+    pub pod: PodArgs,
 }
 
 /// How to run.

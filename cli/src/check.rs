@@ -13,8 +13,8 @@ pub fn check(args: &FleetArgs) -> Result<(), CliError> {
         bots.max,
         bots.holds_per_bot,
         fleet.site,
-        fleet.queue_path().display(),
-        fleet.store_path().display(),
+        fleet.queue_place(),
+        fleet.place_of(""),
     );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `scrapefleet dead`: what was given up, why, and trying it again.
 
 use scrapefleet_api::ItemId;
-use scrapefleet_queue::{DeadLetter, TaskQueue};
+use scrapefleet_queue::DeadLetter;
 
 use crate::{
     CliError,
@@ -20,7 +20,7 @@ pub async fn dead(command: DeadCommand) -> Result<(), CliError> {
 }
 
 async fn list(args: &FleetArgs, json: bool) -> Result<(), CliError> {
-    let letters = Fleet::load(args)?.read_queue().await?.dead_letters().await?;
+    let letters = Fleet::load(args)?.read_queue().await?.shared().dead_letters().await?;
     if json {
         println!("{}", serde_json::json!(letters));
     } else if letters.is_empty() {
@@ -51,14 +51,13 @@ fn name(letter: &DeadLetter) -> String {
 
 async fn show(args: &FleetArgs, item: &str) -> Result<(), CliError> {
     let fleet = Fleet::load(args)?;
-    let letters = fleet.read_queue().await?.dead_letters().await?;
+    let letters = fleet.read_queue().await?.shared().dead_letters().await?;
     let letter = letters
         .iter()
         .find(|letter| letter.item.as_ref().is_some_and(|id| id.as_str() == item))
         .ok_or_else(|| {
             CliError::Usage(format!("`{}` is no dead letter; `dead list` shows them", printable(item, 200)))
         })?;
-    let store = fleet.store_path();
     let mut rows = vec![
         vec!["item".to_owned(), name(letter)],
         vec!["reason".to_owned(), format!("{:?}", letter.failure.reason)],
@@ -78,10 +77,7 @@ async fn show(args: &FleetArgs, item: &str) -> Result<(), CliError> {
         }
     }
     let evidence = letter.failure.evidence.iter();
-    rows.extend(
-        evidence
-            .map(|key| vec!["evidence".to_owned(), store.join(printable(key, 1_000)).display().to_string()]),
-    );
+    rows.extend(evidence.map(|key| vec!["evidence".to_owned(), fleet.place_of(&printable(key, 1_000))]));
     println!("{}", table(&rows));
     if let Some(raw) = &letter.raw {
         println!("\n{}", printable(raw, 10_000));
@@ -90,7 +86,8 @@ async fn show(args: &FleetArgs, item: &str) -> Result<(), CliError> {
 }
 
 async fn replay(args: &FleetArgs, items: &[String], all: bool) -> Result<(), CliError> {
-    let queue = Fleet::load(args)?.open_queue().await?;
+    let opened = Fleet::load(args)?.open_queue().await?;
+    let queue = opened.shared();
     let ids = if all {
         queue.dead_letters().await?.into_iter().filter_map(|letter| letter.item).collect()
     } else {
@@ -107,5 +104,5 @@ async fn replay(args: &FleetArgs, items: &[String], all: bool) -> Result<(), Cli
     if ids.is_empty() {
         println!("no dead letters to replay");
     }
-    Ok(queue.close().await?)
+    Ok(opened.close().await?)
 }

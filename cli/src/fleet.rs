@@ -6,9 +6,9 @@ use scrapefleet_api::{
     FleetName, ScrapeFleet, ScrapeFleetSpec, address::Addresses, inspect::Inspect, lane::Lanes, manifest,
     recipe::Recipe, site::Preset,
 };
-use scrapefleet_policy::{Backoff, Clock, Retry, SystemClock};
-use scrapefleet_queue::{Lane, embedded};
-use scrapefleet_store::{DirectoryStore, KeyTemplate};
+use scrapefleet_policy::{Backoff, Retry};
+use scrapefleet_queue::Lane;
+use scrapefleet_store::KeyTemplate;
 use scrapefleet_worker::{BotConfig, config::ArtifactRules, judgement::HoldLimits};
 use url::Url;
 
@@ -37,8 +37,21 @@ pub struct Fleet {
     pub lanes: Lanes,
     /// How its artifacts' keys are made.
     pub key: KeyTemplate,
+    /// Its namespace on a broker.
+    pub namespace: String,
+    /// Where what the manifest does not say is found.
+    pub(crate) outside: Outside,
+}
+
+/// What a manifest does not say: where its files are and who may use its queue and its store.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
     /// The folder that relative paths are in.
-    data: PathBuf,
+    pub(crate) data: PathBuf,
+    /// The folder with the broker's credentials.
+    pub(crate) queue_credentials: Option<PathBuf>,
+    /// The folder with the object store's.
+    pub(crate) store_credentials: Option<PathBuf>,
 }
 
 impl Fleet {
@@ -47,15 +60,23 @@ impl Fleet {
         let bytes =
             std::fs::read(&args.file).map_err(|why| CliError::Unreadable { path: args.file.clone(), why })?;
         let wrong = |problems: String| CliError::Manifest { path: args.file.clone(), problems };
-        let fleet =
+        let mut fleet =
             manifest::load_bytes(&bytes, &args.set).map_err(|problems| wrong(problems.to_string()))?;
-        Self::of(fleet, args.data.clone()).map_err(wrong)
+        if args.namespace.is_some() {
+            fleet.metadata.namespace.clone_from(&args.namespace);
+        }
+        let outside = Outside {
+            data: args.data.clone(),
+            queue_credentials: args.queue_credentials.clone(),
+            store_credentials: args.store_credentials.clone(),
+        };
+        Self::of(fleet, outside).map_err(wrong)
     }
 
-    fn of(fleet: ScrapeFleet, data: PathBuf) -> Result<Self, String> {
+    fn of(fleet: ScrapeFleet, outside: Outside) -> Result<Self, String> {
+        let namespace = fleet.metadata.namespace.clone().unwrap_or_else(|| "default".to_owned());
         let name = fleet.fleet_name().map_err(|error| error.to_string())?;
         let spec = fleet.spec;
-        only_this_machine(&spec)?;
         let Source { recipe, inspect, site } = Source::of(&spec)?;
         let addresses =
             Addresses::new(&site, &recipe).map_err(|problems| manifest::Problems(problems).to_string())?;
@@ -63,53 +84,7 @@ impl Fleet {
         let groups: Vec<&str> = addresses.pattern().groups().iter().map(String::as_str).collect();
         let key =
             KeyTemplate::new(&spec.store.key, &groups).map_err(|error| format!("spec.store.key: {error}"))?;
-        Ok(Self { name, spec, recipe, inspect, site, addresses, lanes, key, data })
-    }
-
-    /// The file of its queue.
-    #[must_use]
-    pub fn queue_path(&self) -> PathBuf {
-        let path = self.spec.queue.embedded.clone().unwrap_or_default().path;
-        self.data.join(path)
-    }
-
-    /// The folder of its store.
-    #[must_use]
-    pub fn store_path(&self) -> PathBuf {
-        let path = self.spec.store.directory.clone().unwrap_or_default().path;
-        self.data.join(path)
-    }
-
-    /// Opens its queue, making it where there is none.
-    pub async fn open_queue(&self) -> Result<embedded::Embedded, CliError> {
-        let path = self.queue_path();
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|why| CliError::Unwritable { path: folder.to_owned(), why })?;
-        }
-        Ok(embedded::open(path, queue_options()).await?)
-    }
-
-    /// Opens its queue, which must be there, for reading.
-    pub async fn read_queue(&self) -> Result<embedded::Embedded, CliError> {
-        let path = self.queue_path();
-        if !path.exists() {
-            return Err(CliError::Usage(format!(
-                "there is no queue at {}: run `scrapefleet run` first, or say where its data is with --data",
-                path.display()
-            )));
-        }
-        Ok(embedded::open_read_only(path, queue_options()).await?)
-    }
-
-    /// Opens its store, making it where there is none.
-    pub async fn open_store(&self) -> Result<DirectoryStore, CliError> {
-        Ok(DirectoryStore::open(self.store_path()).await?)
-    }
-
-    /// Opens its store, which must be there, for reading.
-    pub async fn read_store(&self) -> Result<DirectoryStore, CliError> {
-        Ok(DirectoryStore::open_read_only(self.store_path()).await?)
+        Ok(Self { name, spec, recipe, inspect, site, addresses, lanes, key, namespace, outside })
     }
 
     /// How many items a bot may hold when there are `bots` of them: its own limit, or its share of the fleet's.
@@ -185,19 +160,6 @@ impl Source {
     }
 }
 
-/// Whether its queue and its store are of this machine.
-fn only_this_machine(spec: &ScrapeFleetSpec) -> Result<(), String> {
-    if spec.queue.embedded.is_none() {
-        return Err("spec.queue: found a broker, allowed here: `embedded`, a file on this machine".to_owned());
-    }
-    if spec.store.directory.is_none() {
-        return Err(
-            "spec.store: found a bucket, allowed here: `directory`, a folder on this machine".to_owned()
-        );
-    }
-    Ok(())
-}
-
 fn retry(spec: &scrapefleet_api::policies::RetrySpec) -> Retry {
     let backoff = Backoff {
         initial: spec.initial.get(),
@@ -206,8 +168,4 @@ fn retry(spec: &scrapefleet_api::policies::RetrySpec) -> Retry {
         jitter: spec.jitter,
     };
     Retry::times(u32::try_from(spec.attempts).unwrap_or(1)).backoff(backoff)
-}
-
-fn queue_options() -> embedded::Options {
-    embedded::Options::new(Arc::new(|| SystemClock.now()))
 }

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use scrapefleet_cli::{
     CliError,
     args::{Cli, Command, LogFormat},
-    check, dead,
+    check, dead, pod,
     run::{self, Display},
     verify,
 };
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         return scrapefleet_browser::guard::main(args);
     }
     match execute(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::from(error.downcast_ref().map_or(1, CliError::exit_code))
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 #[tokio::main]
-async fn execute(cli: Cli) -> anyhow::Result<()> {
+async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     let format = match cli.log_format {
         LogFormat::Text => logging::Format::Text,
         LogFormat::Json => logging::Format::Json,
@@ -41,7 +41,15 @@ async fn execute(cli: Cli) -> anyhow::Result<()> {
         Command::Verify(args) => verify::verify(&args).await?,
         Command::Dead(args) => dead::dead(args.command).await?,
         Command::Check(args) => check::check(&args)?,
+        Command::Bot(args) => {
+            logging::init(format, "info")?;
+            return Ok(pod::bot(&args).await.code.into());
+        }
+        Command::Watcher(args) => {
+            logging::init(format, "info")?;
+            return Ok(pod::watcher(&args).await.code.into());
+        }
         Command::BrowserGuard { .. } => unreachable!("handled before the runtime starts"),
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -25,7 +25,7 @@ const LISTED: usize = 50;
 pub async fn verify(args: &VerifyArgs) -> Result<(), CliError> {
     let fleet = Fleet::load(&args.fleet)?;
     let (queue, store) = (fleet.read_queue().await?, fleet.read_store().await?);
-    let ledger = Ledger::of(find(&fleet.name, &queue, &store).await?);
+    let ledger = Ledger::of(find(&fleet.name, queue.shared().as_ref(), store.as_ref()).await?);
     if args.json {
         let mut json = serde_json::json!(ledger);
         json["balanced"] = ledger.balances().into();

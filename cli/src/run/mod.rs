@@ -42,11 +42,11 @@ pub async fn run(args: &RunArgs, display: Display) -> Result<(), CliError> {
     let fleet = Fleet::load(&args.fleet)?;
     let factory = machine::factory(&fleet, args)?;
     let queue = fleet.open_queue().await?;
-    let store = Arc::new(fleet.open_store().await?);
+    let store = fleet.open_store().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let telemetry = Service::start(args.port).await?;
     let signals = signals::listen(&display);
-    let shared: Arc<dyn TaskQueue> = Arc::new(queue.clone());
+    let shared = queue.shared();
 
     let watching =
         Watching::start(&fleet, factory.clone(), shared.clone(), clock.clone(), telemetry.metrics())?;

@@ -76,13 +76,12 @@ impl Display {
     }
 
     pub(super) fn begin(&self, fleet: &Fleet, address: SocketAddr) {
-        let (queue, store) = (fleet.queue_path(), fleet.store_path());
         self.say(&format!(
             "{}: {}, queue {}, store {}, status http://{address}/status",
             fleet.name,
             fleet.site,
-            queue.display(),
-            store.display()
+            fleet.queue_place(),
+            fleet.place_of("")
         ));
     }
 

@@ -5,14 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use scrapefleet_showdown::log::compare;
-use scrapefleet_store::{Artifact, ArtifactStore as _};
+use scrapefleet_store::{Artifact, ArtifactStore};
 use scrapefleet_test_site::{GroundTruth, ShowdownSite};
 
 use crate::fleet::Fleet;
 
 /// Every artifact of the fleet, by item; fails when an item has two, or when one cannot be read.
 pub async fn artifacts(fleet: &Fleet) -> Result<BTreeMap<String, Artifact>> {
-    let store = fleet.store().await?;
+    artifacts_in(&fleet.store().await?).await
+}
+
+/// Every artifact in a store of one fleet, by item; fails when an item has two, or when one cannot be read.
+pub async fn artifacts_in(store: &dyn ArtifactStore) -> Result<BTreeMap<String, Artifact>> {
     let mut keys = store.list("").await?;
     let mut found = BTreeMap::new();
     while let Some(key) = keys.next().await {
@@ -48,7 +52,11 @@ impl Before {
 /// Checks that every public battle of `truth` is stored once, equal to the server's own log, and nothing private is.
 /// Answers how many battles were compared.
 pub async fn check(fleet: &Fleet, truth: &[GroundTruth]) -> Result<usize> {
-    let stored = artifacts(fleet).await?;
+    compare_all(&artifacts(fleet).await?, truth)
+}
+
+/// The same for artifacts that were read already.
+pub fn compare_all(stored: &BTreeMap<String, Artifact>, truth: &[GroundTruth]) -> Result<usize> {
     ensure!(!stored.keys().any(|item| item.ends_with("pw")), "a private battle was stored");
     let public: Vec<_> = truth.iter().filter(|battle| !battle.is_private()).collect();
     for battle in &public {

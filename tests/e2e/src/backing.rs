@@ -1,0 +1,117 @@
+//! The broker and the store of the platform, for one fleet of a test: its Secrets, its bucket, and a way to both from here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use k8s_openapi::api::core::v1::Secret;
+use scrapefleet_api::LaneName;
+use scrapefleet_policy::{Clock, SystemClock};
+use scrapefleet_queue::rabbitmq;
+use scrapefleet_store::s3;
+use serde_json::{Value, json};
+
+use crate::{forward::Forward, space::Space};
+
+/// The namespace of the services.
+const PLATFORM: &str = "platform";
+/// How long a service may take until it serves.
+const SERVES_WITHIN: Duration = Duration::from_mins(2);
+/// User and password of the platform's broker, and of its store.
+const BROKER: [&str; 2] = ["guest", "guest"];
+const STORE: [&str; 2] = ["minioadmin", "minioadmin"];
+
+/// Ways from here to the platform's services; closed when this is dropped.
+#[derive(Debug)]
+pub struct Backing {
+    broker: Forward,
+    management: Forward,
+    store: Forward,
+    bucket: String,
+    namespace: String,
+}
+
+impl Backing {
+    /// Makes the Secrets `broker` and `store` and a bucket in the name of the test's namespace.
+    pub async fn make(space: &Space) -> Result<Self> {
+        let platform = space.elsewhere(PLATFORM);
+        let forward = async |app: &str, port| {
+            let pod = platform.pod_of_app(app, SERVES_WITHIN).await?;
+            Forward::open(platform.api(), &pod, port).await
+        };
+        let backing = Self {
+            broker: forward("rabbitmq", 5672).await?,
+            management: forward("rabbitmq", 15672).await?,
+            store: forward("minio", 9000).await?,
+            bucket: space.namespace.clone(),
+            namespace: space.namespace.clone(),
+        };
+        let secret = |name: &str, values: Value| json!({ "metadata": { "name": name }, "stringData": values });
+        let broker = json!({ "username": BROKER[0], "password": BROKER[1] });
+        space.create::<Secret>(secret("broker", broker)).await?;
+        let store = json!({ "accessKeyId": STORE[0], "secretAccessKey": STORE[1] });
+        space.create::<Secret>(secret("store", store)).await?;
+        backing.make_bucket().await?;
+        Ok(backing)
+    }
+
+    async fn make_bucket(&self) -> Result<()> {
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .endpoint_url(format!("http://{}", self.store.address()))
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new(STORE[0], STORE[1], None, None, "tests"))
+            .force_path_style(true)
+            .build();
+        let client = aws_sdk_s3::Client::from_conf(config);
+        client.create_bucket().bucket(&self.bucket).send().await.context("make the bucket")?;
+        Ok(())
+    }
+
+    /// The `queue` and `store` of a manifest for these.
+    #[must_use]
+    pub fn places(&self) -> (Value, Value) {
+        let host = |app: &str| format!("{app}.{PLATFORM}.svc.cluster.local");
+        let queue = json!({ "rabbitmq": {
+            "url": format!("amqp://{}:5672", host("rabbitmq")),
+            "managementUrl": format!("http://{}:15672", host("rabbitmq")),
+            "secretName": "broker",
+        } });
+        let store = json!({
+            "s3": { "bucket": self.bucket, "endpoint": format!("http://{}:9000", host("minio")), "secretName": "store" },
+            "key": "{id}.log",
+        });
+        (queue, store)
+    }
+
+    /// The queue of a fleet, as a person outside the cluster reaches it.
+    pub async fn queue(&self, fleet: &str, lanes: Vec<LaneName>) -> Result<rabbitmq::RabbitMq> {
+        let options = rabbitmq::Options {
+            url: format!("amqp://{}", self.broker.address()),
+            management_url: Some(format!("http://{}", self.management.address())),
+            username: BROKER[0].to_owned(),
+            password: BROKER[1].to_owned().into(),
+            ca: None,
+            scope: format!("scrapefleet.{}.{fleet}", self.namespace),
+            lanes,
+            copies: None,
+            longest_hold: Duration::from_mins(105),
+            name: "e2e".to_owned(),
+            now: Arc::new(|| SystemClock.now()),
+        };
+        Ok(rabbitmq::connect(options).await?)
+    }
+
+    /// The bucket, as a person outside the cluster reaches it.
+    pub async fn store(&self) -> Result<s3::S3Store> {
+        let options = s3::Options {
+            endpoint: Some(format!("http://{}", self.store.address())),
+            credentials: s3::Credentials::Keys(s3::Keys::new(STORE[0], STORE[1], None)),
+            access: s3::Access::ReadOnly,
+            ..s3::Options::bucket(self.bucket.clone())
+        };
+        Ok(s3::connect(options).await?)
+    }
+}

@@ -1,0 +1,51 @@
+//! The operator, installed as a person installs it: with Helm.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use scrapefleet_policy::within;
+use tokio::process::Command;
+
+use crate::space::{Space, kubeconfig};
+
+/// The namespace it is installed in.
+pub const NAMESPACE: &str = "scrapefleet-system";
+/// The name of its release.
+const RELEASE: &str = "scrapefleet";
+/// How long Helm may take, until the operator is ready.
+const INSTALLED_WITHIN: Duration = Duration::from_mins(3);
+
+/// Installs the operator, or upgrades it to the chart of this checkout, and waits until it is ready.
+pub async fn install() -> Result<()> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/scrapefleet");
+    let values = chart.join("ci/test-cluster-values.yaml");
+    let mut helm = helm()?;
+    helm.args(["upgrade", "--install", RELEASE]).arg(&chart);
+    helm.args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "2m", "--values"]);
+    helm.arg(&values);
+    run(helm).await
+}
+
+/// Helm: that of the test cluster, or the one on the path.
+fn helm() -> Result<Command> {
+    let mut helm = Command::new(std::env::var_os("SCRAPEFLEET_HELM").unwrap_or_else(|| "helm".into()));
+    helm.env("KUBECONFIG", kubeconfig()?).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(helm)
+}
+
+async fn run(mut helm: Command) -> Result<()> {
+    let output = within(INSTALLED_WITHIN, "helm", helm.output())
+        .await?
+        .context("helm cannot be started; `cargo xtask test` says where it is with SCRAPEFLEET_HELM")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "helm ended with {}: {said}", output.status);
+    Ok(())
+}
+
+/// The namespace of the operator, for a look at its objects.
+#[must_use]
+pub fn space_of(space: &Space) -> Space {
+    space.elsewhere(NAMESPACE)
+}
