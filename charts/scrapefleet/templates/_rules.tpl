@@ -31,6 +31,7 @@ The credentials of a broker, to read the depth of its queues. A role cannot say 
 by `rbac.secrets.names`, by `rbac.secrets.namespaces`, or by `watchNamespace`.
 */}}
 {{- define "scrapefleet.secretRule" -}}
+# The credentials of brokers, to read the depth of their queues; only by name, never a list.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
