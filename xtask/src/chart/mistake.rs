@@ -48,6 +48,7 @@ const WRONG: &[(&str, &str)] = &[
     (r#"{"resources": {"limits": {"memory": "lots"}}}"#, "'/resources/limits/memory'"),
     (r#"{"resources": {"limits": {"ram": "1Gi"}}}"#, "'/resources/limits'"),
     (r#"{"podLabels": {"a": "not a label"}}"#, "'/podLabels/a'"),
+    (r#"{"podLabels": {"-a": "b"}}"#, "'/podLabels'"),
     (r#"{"podDisruptionBudget": {"maxUnavailable": 0}}"#, "'/podDisruptionBudget/maxUnavailable'"),
     (r#"{"networkPolicy": {"broker": {"ports": [0]}}}"#, "'/networkPolicy/broker/ports/0'"),
     (r#"{"networkPolicy": {"metricsFrom": [{}]}}"#, "'/networkPolicy/metricsFrom/0'"),
