@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    fn definition(keep: &str, maximum: Value) -> Value {
+    fn definition(keep: &str, maximum: &Value) -> Value {
         json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": "x", "annotations": {"helm.sh/resource-policy": keep}},
@@ -63,14 +63,14 @@ mod tests {
 
     #[test]
     fn the_same_definition_is_fine_however_a_number_is_written() {
-        let original = definition("", json!(1.0));
-        assert_eq!(problems(&[definition("keep", json!(1))], &original), Vec::<String>::new());
+        let original = definition("", &json!(1.0));
+        assert_eq!(problems(&[definition("keep", &json!(1))], &original), Vec::<String>::new());
     }
 
     #[test]
     fn another_definition_and_one_that_is_not_kept_are_problems() {
-        let original = definition("", json!(1));
-        let found = problems(&[definition("keep", json!(2)), definition("no", json!(1))], &original);
+        let original = definition("", &json!(1));
+        let found = problems(&[definition("keep", &json!(2)), definition("no", &json!(1))], &original);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains(ORIGINAL) && found[1].contains("every fleet"), "{found:?}");
     }

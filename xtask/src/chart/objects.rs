@@ -67,10 +67,10 @@ fn alone(object: &Value) -> Vec<String> {
     match known {
         None => wrong(&format!("the chart may not have {} of {}", object["kind"], object["apiVersion"])),
         Some((_, _, Scope::Cluster)) if !metadata["namespace"].is_null() => {
-            wrong("it is in no namespace, and names one")
+            wrong("it is in no namespace, and names one");
         }
         Some((_, _, Scope::Namespace)) if !metadata["namespace"].is_string() => {
-            wrong("it names no namespace")
+            wrong("it names no namespace");
         }
         Some(_) => {}
     }

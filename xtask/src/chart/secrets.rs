@@ -43,7 +43,7 @@ fn search(value: &Value, place: &str, found: &mut Vec<String>) {
             }
         }
         Value::String(text) if has_credentials(text) || text.contains("-----BEGIN") => {
-            found.push(place.to_owned())
+            found.push(place.to_owned());
         }
         _ => {}
     }
