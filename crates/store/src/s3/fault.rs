@@ -94,6 +94,11 @@ impl Fault {
         Self { verdict: Verdict { kind: Kind::Refused, again: false, advice }, ..self }
     }
 
+    /// The same, when there is no time for more.
+    pub(super) fn last(self) -> Self {
+        Self { verdict: Verdict { again: false, ..self.verdict }, ..self }
+    }
+
     pub(super) fn is_worth_repeating(&self) -> bool {
         self.verdict.again
     }

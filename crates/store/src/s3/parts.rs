@@ -107,9 +107,10 @@ impl Drop for Upload {
     fn drop(&mut self) {
         let Some(id) = self.id.take() else { return };
         let (bucket, key) = (Arc::clone(&self.bucket), std::mem::take(&mut self.key));
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move { abort(&bucket, &key, &id).await })),
-            Err(_) => tracing::warn!(key, upload = id, "an upload is left incomplete: the program is ending"),
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move { abort(&bucket, &key, &id).await });
+        } else {
+            tracing::warn!(key, upload = id, "an upload is left incomplete: the program is ending");
         }
     }
 }

@@ -1,15 +1,20 @@
 //! Reading an object.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_checksums::body::validate::Error as ChecksumError;
 use bytes::{Bytes, BytesMut};
-use scrapefleet_policy::within;
+use scrapefleet_policy::{Instant, within};
 
 use super::{
     bucket::{Bucket, Patience},
     fault::{Fault, find},
+    saying::Secrets,
 };
 use crate::{Artifact, Key, MAX_OBJECT, Metadata, StoreError};
 
@@ -28,10 +33,11 @@ type Found = Result<(Bytes, BTreeMap<String, String>), String>;
 
 /// The object at `key`.
 pub(super) async fn get(bucket: &Bucket, key: &Key) -> Result<Option<Artifact>, StoreError> {
-    // The deadlines that count are those within; how large the object is is known only then.
-    let Patience { attempt, overall } = bucket.patience(MAX_OBJECT);
-    let patience = Patience { attempt: attempt + bucket.limits.request, overall };
-    let found = match bucket.attempt("get", patience, || Box::pin(read(bucket, key))).await {
+    let reading = Reading { bucket, key, began: Instant::now(), length: AtomicUsize::new(0) };
+    // The deadlines that count are those of the reading, which knows how large the object is.
+    let Patience { overall, .. } = bucket.patience(MAX_OBJECT);
+    let patience = Patience { attempt: overall, overall };
+    let found = match bucket.attempt("get", patience, || Box::pin(reading.attempt())).await {
         Ok(found) => found,
         Err(fault) if fault.has_code("NoSuchKey") => return Ok(None),
         Err(fault) => return Err(bucket.error("get", key, fault)),
@@ -48,26 +54,50 @@ fn admit(bytes: Bytes, headers: &BTreeMap<String, String>) -> Result<Artifact, S
     Ok(artifact)
 }
 
-async fn read(bucket: &Bucket, key: &Key) -> Result<Found, Fault> {
-    let late = |expired: scrapefleet_policy::Expired| Fault::late(expired.limit);
-    let get = bucket.client.get_object().bucket(&bucket.name).key(key.as_str()).send();
-    let answer = within(bucket.limits.request, "get", get).await.map_err(late)?;
-    let answer = answer.map_err(|error| Fault::of(&error, &bucket.secrets))?;
-    let length = answer.content_length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-    if length > MAX_OBJECT {
-        return Ok(Err(too_large()));
+/// The attempts to read one object.
+struct Reading<'a> {
+    bucket: &'a Bucket,
+    key: &'a Key,
+    began: Instant,
+    /// How many bytes it has, once that is known.
+    length: AtomicUsize,
+}
+
+impl Reading<'_> {
+    /// Reads it once.
+    async fn attempt(&self) -> Result<Found, Fault> {
+        self.read().await.map_err(|fault| if self.left().is_zero() { fault.last() } else { fault })
     }
-    let headers = answer.metadata.unwrap_or_default().into_iter().collect();
-    let patience =
-        bucket.limits.request + bucket.limits.transfer(if length == 0 { MAX_OBJECT } else { length });
-    let bytes = within(patience, "read", collect(bucket, answer.body, length)).await.map_err(late)??;
-    Ok(bytes.map(|bytes| (bytes, headers)))
+
+    /// What is left of the time for all attempts.
+    fn left(&self) -> Duration {
+        let overall = self.bucket.patience(self.length.load(Ordering::Relaxed)).overall;
+        overall.saturating_sub(self.began.elapsed())
+    }
+
+    async fn read(&self) -> Result<Found, Fault> {
+        let Bucket { client, name, limits, secrets, .. } = self.bucket;
+        let get = Box::pin(client.get_object().bucket(name).key(self.key.as_str()).send());
+        let limit = limits.request.min(self.left());
+        let answer = within(limit, "get", get).await.map_err(|_| Fault::late(limit))?;
+        let answer = answer.map_err(|error| Fault::of(&error, secrets))?;
+        // A store that does not say how much comes gets the time for the largest object.
+        let length = answer.content_length.and_then(|length| usize::try_from(length).ok());
+        if length.is_some_and(|length| length > MAX_OBJECT) {
+            return Ok(Err(too_large()));
+        }
+        self.length.store(length.unwrap_or(MAX_OBJECT), Ordering::Relaxed);
+        let limit = self.bucket.patience(length.unwrap_or(MAX_OBJECT)).attempt.min(self.left());
+        let collecting = collect(answer.body, length.unwrap_or(0), secrets);
+        let bytes = within(limit, "read", collecting).await.map_err(|_| Fault::late(limit))??;
+        Ok(bytes.map(|bytes| (bytes, answer.metadata.unwrap_or_default().into_iter().collect())))
+    }
 }
 
 async fn collect(
-    bucket: &Bucket,
     mut body: ByteStream,
     length: usize,
+    secrets: &Secrets,
 ) -> Result<Result<Bytes, String>, Fault> {
     let mut bytes = BytesMut::with_capacity(length);
     while let Some(chunk) = body.next().await {
@@ -77,7 +107,7 @@ async fn collect(
             Err(error) if find::<ChecksumError>(&error).is_some() => {
                 return Ok(Err("its bytes do not have the checksum that the store says".to_owned()));
             }
-            Err(error) => return Err(Fault::broken(&error, &bucket.secrets)),
+            Err(error) => return Err(Fault::broken(&error, secrets)),
         }
     }
     Ok(Ok(bytes.freeze()))

@@ -103,10 +103,10 @@ fn by_code(code: &str) -> Option<Verdict> {
 
 fn by_status(status: u16) -> Verdict {
     match status {
-        408 | 425 | 429 => Verdict::later(NOTHING_TO_DO),
+        409 => Verdict::later("several writers put this object at once"),
         507 => Verdict { kind: Kind::Full, again: false, advice: "give it room, or raise its quota" },
         501 | 505 => Verdict::refused("the store does not know what it is asked: choose another one"),
-        500.. => Verdict::later(NOTHING_TO_DO),
+        408 | 425 | 429 | 500.. => Verdict::later(NOTHING_TO_DO),
         300..=399 => Verdict::refused(
             "the bucket is elsewhere: correct `store.s3.endpoint`, `store.s3.region` and whether it is `http` or `https`",
         ),
@@ -158,6 +158,8 @@ mod tests {
             (429, "", Unreachable, true),
             (400, "RequestTimeout", Unreachable, true),
             (409, "ConditionalRequestConflict", Unreachable, true),
+            (409, "", Unreachable, true),
+            (409, "XMinioParentIsObject", Refused, false),
             (200, "", Unreachable, true),
         ];
         for (status, code, kind, again) in table {

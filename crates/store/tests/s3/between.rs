@@ -15,6 +15,9 @@ use axum::{
 use scrapefleet_store::s3::Options;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+/// Decides what becomes of a request, by what it is and how many came before.
+type Decide = dyn Fn(&Asked, usize) -> Deed + Send + Sync;
+
 /// The largest body that is passed on.
 const MAX_BODY: usize = 300 << 20;
 
@@ -89,7 +92,7 @@ impl Between {
         between
     }
 
-    async fn start(store: String, deed: Arc<dyn Fn(&Asked, usize) -> Deed + Send + Sync>) -> Self {
+    async fn start(store: String, deed: Arc<Decide>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let (seen, asked) = watch::channel(Vec::new());

@@ -1,6 +1,9 @@
 //! Objects that are uploaded in parts.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use scrapefleet_policy::within;
@@ -33,7 +36,8 @@ async fn put(store: &S3Store, name: &str, object: &Artifact) -> Result<Put, scra
 /// How many uploads of the bucket are incomplete. MinIO tells of those of one key only.
 async fn incomplete(options: &Options, key: &str) -> usize {
     let client = minio::plain().client();
-    let listed = client.list_multipart_uploads().bucket(&options.bucket).prefix(key).send().await.unwrap();
+    let listed =
+        Box::pin(client.list_multipart_uploads().bucket(&options.bucket).prefix(key).send()).await.unwrap();
     listed.uploads().len()
 }
 
@@ -146,13 +150,15 @@ async fn a_put_that_is_dropped_in_the_middle_leaves_nothing() {
 #[tokio::test]
 async fn a_lost_answer_to_a_completion_loses_nothing() {
     let mut options = bucket().await;
-    let _between = Between::of(&mut options, |asked, _| {
-        if asked.completes_upload() && !asked.is_probe() { Deed::LoseAnswer } else { Deed::Pass }
+    let first = AtomicBool::new(true);
+    let _between = Between::of(&mut options, move |asked, _| {
+        let completes = asked.completes_upload() && !asked.is_probe();
+        if completes && first.swap(false, Ordering::Relaxed) { Deed::LoseAnswer } else { Deed::Pass }
     })
     .await;
     let store = s3::connect(options.clone()).await.unwrap();
     let object = object(1, LARGE);
-    put(&store, "a", &object).await.unwrap();
+    assert_eq!(put(&store, "a", &object).await.unwrap(), Put::AlreadyStored);
     assert!(store.get(&key("a")).await.unwrap().is_some_and(|found| found == object));
     assert_nothing_left(&options, "a").await;
 }

@@ -20,6 +20,7 @@ mod large;
 mod minio;
 mod misbehaving;
 mod objects;
+mod platform;
 mod sample;
 mod tls;
 

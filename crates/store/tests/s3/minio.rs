@@ -26,7 +26,7 @@ use crate::sample;
 const PROGRAM: &str = "SCRAPEFLEET_MINIO";
 
 /// How long a server may take until it serves; on a busy machine the start takes seconds.
-const SERVES_WITHIN: Duration = Duration::from_secs(60);
+const SERVES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Runs the server until standard input ends, which it does when this program ends, however that is. Then the server is
 /// killed and its folder removed.
@@ -65,14 +65,14 @@ pub(crate) fn plain() -> &'static Minio {
 /// The server that speaks TLS, with a certificate of an authority of its own, in another region.
 pub(crate) fn tls() -> &'static Minio {
     static SERVER: OnceLock<Minio> = OnceLock::new();
-    SERVER.get_or_init(|| Minio::start("eu-test-1", Some(crate::tls::Certificates::new())))
+    SERVER.get_or_init(|| Minio::start("eu-test-1", Some(&crate::tls::Certificates::new())))
 }
 
 impl Minio {
-    fn start(region: &'static str, certificates: Option<crate::tls::Certificates>) -> Self {
+    fn start(region: &'static str, certificates: Option<&crate::tls::Certificates>) -> Self {
         // Another program may take the free port before the server does.
         for _ in 0..5 {
-            if let Some(server) = Self::try_start(region, certificates.as_ref()) {
+            if let Some(server) = Self::try_start(region, certificates) {
                 return server;
             }
         }
