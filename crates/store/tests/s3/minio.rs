@@ -29,9 +29,9 @@ const PROGRAM: &str = "SCRAPEFLEET_MINIO";
 const SERVES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Runs the server until standard input ends, which it does when this program ends, however that is. Then the server is
-/// killed and its folder removed.
+/// killed and its folder removed, also when a signal ends all processes of the run at once.
 const WATCHER: &str = r#"
-trap '' INT
+trap '' HUP INT TERM
 folder=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- >"$folder/log" 2>&1 &
