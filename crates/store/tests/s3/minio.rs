@@ -80,6 +80,7 @@ impl Minio {
     }
 
     fn try_start(region: &'static str, certificates: Option<&crate::tls::Certificates>) -> Option<Self> {
+        let program = program();
         let folder = TempDir::with_prefix("scrapefleet-minio-").unwrap().keep();
         fs::create_dir_all(folder.join("certificates")).unwrap();
         if let Some(certificates) = certificates {
@@ -91,7 +92,7 @@ impl Minio {
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "watcher"])
             .arg(&folder)
-            .arg(program())
+            .arg(program)
             .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}"), "--certs-dir"])
             .arg(folder.join("certificates"))
             .arg(folder.join("data"))
