@@ -3,6 +3,7 @@
 use std::{
     future::pending,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -12,11 +13,15 @@ use axum::{
     http::{HeaderMap, Method, StatusCode, Uri},
     response::{IntoResponse as _, Response},
 };
+use scrapefleet_policy::within;
 use scrapefleet_store::s3::Options;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// Decides what becomes of a request, by what it is and how many came before.
 type Decide = dyn Fn(&Asked, usize) -> Deed + Send + Sync;
+
+/// How long a request may take until it is made, on a busy machine.
+const ASKED_WITHIN: Duration = Duration::from_secs(20);
 
 /// The largest body that is passed on.
 const MAX_BODY: usize = 300 << 20;
@@ -127,7 +132,8 @@ impl Between {
 
     /// Waits until something was asked.
     pub(crate) async fn until(&mut self, what: impl Fn(&Asked) -> bool) {
-        self.asked.wait_for(|all| all.iter().any(&what)).await.unwrap();
+        let asked = self.asked.wait_for(|all| all.iter().any(&what));
+        within(ASKED_WITHIN, "something is asked", asked).await.unwrap().unwrap();
     }
 }
 

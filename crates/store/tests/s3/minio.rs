@@ -29,9 +29,9 @@ const PROGRAM: &str = "SCRAPEFLEET_MINIO";
 const SERVES_WITHIN: Duration = Duration::from_mins(1);
 
 /// Runs the server until standard input ends, which it does when this program ends, however that is. Then the server is
-/// killed and its folder removed.
+/// killed and its folder removed, also when a signal ends all processes of the run at once.
 const WATCHER: &str = r#"
-trap '' INT
+trap '' HUP INT TERM
 folder=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- >"$folder/log" 2>&1 &
@@ -80,6 +80,7 @@ impl Minio {
     }
 
     fn try_start(region: &'static str, certificates: Option<&crate::tls::Certificates>) -> Option<Self> {
+        let program = program();
         let folder = TempDir::with_prefix("scrapefleet-minio-").unwrap().keep();
         fs::create_dir_all(folder.join("certificates")).unwrap();
         if let Some(certificates) = certificates {
@@ -91,7 +92,7 @@ impl Minio {
         let mut watcher = Command::new("sh")
             .args(["-c", WATCHER, "watcher"])
             .arg(&folder)
-            .arg(program())
+            .arg(program)
             .args(["server", "--quiet", "--address", &format!("127.0.0.1:{port}"), "--certs-dir"])
             .arg(folder.join("certificates"))
             .arg(folder.join("data"))
