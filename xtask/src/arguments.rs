@@ -42,6 +42,13 @@ pub(crate) enum Task {
     Cluster(crate::cluster::Args),
     /// Write the custom resource definition and the manifest's reference anew from the types in crates/api
     Crds,
+    /// Check the Helm chart: lint it, render it every way, and look at all that comes out
+    ///
+    /// Every toggle is rendered on and off, with the default values and with those of charts/scrapefleet/ci. What is
+    /// rendered must be of the kinds and with the rights the chart may have, safe, and without a secret; a wrong value
+    /// must be refused by its path; the definition of ScrapeFleet must be the one in crds/. Helm is built when it is
+    /// not in the cache, which takes Go and one to three minutes.
+    Chart,
 }
 
 /// Arguments of `demo`.
@@ -142,6 +149,12 @@ mod tests {
         let Task::Test(test) = parsed.task else { panic!("not the test task") };
         assert_eq!(test.packages, ["a"]);
         assert_eq!(test.filters, ["name", "--nocapture"]);
+    }
+
+    #[test]
+    fn the_chart_is_checked_without_arguments() {
+        assert!(matches!(Arguments::try_parse_from(["xtask", "chart"]).unwrap().task, Task::Chart));
+        assert!(Arguments::try_parse_from(["xtask", "chart", "more"]).is_err());
     }
 
     #[test]

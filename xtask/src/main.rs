@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod chart;
 mod cluster;
 mod crds;
 mod demo;
@@ -44,5 +45,6 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
         Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Task::Crds => crds::run(&project).await,
+        Task::Chart => chart::run(&project).await,
     }
 }

@@ -15,12 +15,14 @@ pub mod directory;
 pub mod key;
 pub mod memory;
 pub mod metadata;
+pub mod s3;
 
 pub use artifact::Artifact;
 pub use directory::DirectoryStore;
 pub use key::{Key, KeyTemplate};
 pub use memory::MemoryStore;
 pub use metadata::{Metadata, Origin};
+pub use s3::S3Store;
 
 /// The largest object, in bytes; a put of a larger one is refused. Far above what a page gives, and well below what
 /// one request to an object store may carry (5 GiB on S3) or a bot's memory bears.

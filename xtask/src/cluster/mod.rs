@@ -42,6 +42,7 @@ use layout::{ClusterLayout, Place};
 use name::ClusterName;
 use network::Cable;
 use progress::Progress;
+pub(crate) use tools::kubernetes_version;
 
 /// A real Kubernetes of two nodes on this machine, each with its own kubelet, containers and network.
 #[derive(Debug, clap::Args)]
@@ -293,6 +294,11 @@ fn cache_folder() -> Result<PathBuf> {
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
         .map(|folder| folder.join("scrapefleet"))
         .context("neither XDG_CACHE_HOME nor HOME is set to an absolute path: there is no place for the cluster's state")
+}
+
+/// One of the cluster's programs by its name, such as `helm`, built when it is not in the cache. It needs no cluster.
+pub(crate) fn program(checkout: &Path, name: &str) -> Result<PathBuf> {
+    tools::ensure_one(&cache_folder()?, checkout, name, Progress::begin())
 }
 
 fn need_root() -> Result<()> {

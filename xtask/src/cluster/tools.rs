@@ -96,13 +96,7 @@ pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Resul
     for program in &PROGRAMS {
         let key = key(program, &own);
         all.update(&key);
-        let file = cache.join("tools").join(format!("{}-{key}", program.name)).join(program.name);
-        if !file.exists() {
-            progress.say(format!("building {}: {} minutes the first time", program.name, program.minutes));
-            build(program, checkout, &file).with_context(|| format!("build {}", program.name))?;
-            progress.say(format!("{} built", program.name));
-        }
-        built.push((program, file));
+        built.push((program, ensure_program(cache, checkout, program, &key, progress)?));
     }
     let folder = cache.join("tools").join(format!("all-{}", short(all)));
     files::make_folder(&folder)?;
@@ -112,6 +106,36 @@ pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Resul
         }
     }
     Ok(folder)
+}
+
+/// Builds one program if it is missing, and gives its file.
+pub(crate) fn ensure_one(cache: &Path, checkout: &Path, name: &str, progress: Progress) -> Result<PathBuf> {
+    let known = PROGRAMS.iter().find(|program| program.name == name);
+    let program = known.with_context(|| format!("there is no program {name:?} among those to build"))?;
+    let key = key(program, &own_sources(checkout)?);
+    ensure_program(cache, checkout, program, &key, progress)
+}
+
+fn ensure_program(
+    cache: &Path,
+    checkout: &Path,
+    program: &Program,
+    key: &str,
+    progress: Progress,
+) -> Result<PathBuf> {
+    let file = cache.join("tools").join(format!("{}-{key}", program.name)).join(program.name);
+    if !file.exists() {
+        progress.say(format!("building {}: {} minutes the first time", program.name, program.minutes));
+        build(program, checkout, &file).with_context(|| format!("build {}", program.name))?;
+        progress.say(format!("{} built", program.name));
+    }
+    Ok(file)
+}
+
+/// The version of Kubernetes that is built, such as `1.35.4`.
+pub(crate) fn kubernetes_version() -> String {
+    let (major, minor) = KUBERNETES;
+    format!("{major}.{minor}.{KUBERNETES_PATCH}")
 }
 
 /// The key of a build: its name, its pinned version or the text of its sources, and how it is built.
@@ -208,6 +232,19 @@ mod tests {
     fn an_own_program_is_built_again_when_its_sources_change_and_a_published_one_is_not() {
         assert_ne!(key(program("kubernetes"), "one"), key(program("kubernetes"), "two"));
         assert_eq!(key(program("helm"), "one"), key(program("helm"), "two"));
+    }
+
+    #[test]
+    fn one_program_is_found_where_a_cluster_would_find_it_and_a_name_nobody_knows_is_an_error() {
+        let cache = tempfile::tempdir().unwrap();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let key = key(program("helm"), &own_sources(checkout).unwrap());
+        let file = cache.path().join(format!("tools/helm-{key}/helm"));
+        files::write(&file, "#!/bin/sh").unwrap();
+        let ensure = |name| ensure_one(cache.path(), checkout, name, Progress::begin());
+        assert_eq!(ensure("helm").unwrap(), file);
+        let error = ensure("tiller").unwrap_err().to_string();
+        assert!(error.contains("tiller"), "{error}");
     }
 
     #[test]

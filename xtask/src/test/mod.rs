@@ -32,12 +32,15 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
     if !wanted.here.is_empty() {
         passed &= phases.run("test", process::show(test(project, &wanted.here, arguments))).await.is_ok();
     }
+    if wanted.on_a_cluster && wanted.everything() {
+        passed &= phases.run("test on MinIO", test_on_minio(project, arguments)).await.is_ok();
+    }
     if wanted.on_a_cluster {
         passed &= test_on_a_cluster(project, arguments, &mut phases).await?;
     }
     let took = phases.summary();
     if arguments.no_cluster {
-        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({ON_A_CLUSTER}).");
+        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({ON_A_CLUSTER}) and on MinIO.");
     }
     Ok(if passed {
         eprintln!("All tests passed, in {took}.");
@@ -46,6 +49,16 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
         eprintln!("Some tests FAILED; each is named above under `failures:`. It took {took}.");
         ExitCode::FAILURE
     })
+}
+
+/// The store's tests on a real object store, whose program is one of the cluster's.
+async fn test_on_minio(project: &Project, arguments: &TestArguments) -> Result<()> {
+    let root = project.root.clone();
+    let minio = tokio::task::spawn_blocking(move || crate::cluster::program(&root, "minio")).await??;
+    let store = ["--package", "scrapefleet-store", "--features", "minio", "--test", "s3"].map(OsString::from);
+    let mut tests = test(project, &store, arguments);
+    tests.env("SCRAPEFLEET_MINIO", minio);
+    process::show(tests).await
 }
 
 /// Whether the tests on a cluster passed. A cluster that was started for them is taken down, also on Ctrl-C.
@@ -90,13 +103,18 @@ impl Wanted {
         Self { here, on_a_cluster: on_a_cluster && !there.is_empty() }
     }
 
+    /// Whether no packages were named.
+    fn everything(&self) -> bool {
+        self.here.first().is_some_and(|first| first == "--workspace")
+    }
+
     /// All of it, as arguments of cargo.
     fn selection(&self) -> Vec<OsString> {
         let there = if self.on_a_cluster { package(ON_A_CLUSTER).to_vec() } else { Vec::new() };
-        match self.here.first() {
-            Some(all) if all == "--workspace" && self.on_a_cluster => vec![all.clone()],
-            _ => [self.here.clone(), there].concat(),
+        if self.everything() && self.on_a_cluster {
+            return vec!["--workspace".into()];
         }
+        [self.here.clone(), there].concat()
     }
 }
 
