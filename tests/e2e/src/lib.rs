@@ -6,12 +6,14 @@
 //! through the API server, so the tests need no way into the cluster's network.
 
 mod await_condition;
+mod cable;
 mod evidence;
 mod forward;
 mod nodes;
 mod pod;
 mod space;
 
+pub use cable::Cable;
 pub use forward::Forward;
 pub use nodes::Nodes;
 pub use pod::{container, image, pod_of, terminated};
