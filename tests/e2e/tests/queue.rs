@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use broker::{Broker, lane, task};
 use scrapefleet_queue::{
-    QueueError, TaskQueue,
+    QueueError,
+    contract::Harness as _,
     rabbitmq::{self, Options, Password},
 };
 
@@ -46,7 +47,7 @@ async fn queues_of_another_make_are_refused_with_what_was_found_and_wanted() {
     let error = rabbitmq::connect(options).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, QueueError::Refused(_)), "{text}");
-    assert!(text.contains(&broker.options().scope) && text.contains("received '3'"), "{text}");
+    assert!(text.contains(&broker.options().scope) && text.contains("'3'") && text.contains("current is"), "{text}");
     assert!(text.contains("Set the manifest back"), "{text}");
     // And what was there goes on as before.
     broker.queue().publish(vec![task("after", "default")]).await.unwrap();

@@ -43,9 +43,9 @@ impl RabbitClaim {
     }
 
     /// Gives the task back as if it had never been handed out.
-    pub(super) async fn return_unseen(mut self) {
+    pub(super) async fn return_unseen(self) {
         // When it fails the connection has failed, and the broker takes the task back by itself.
-        let _ = self.finish(Way::Release, End::Release).await;
+        let _ = self.hold.end(End::Release, &self.now.0).await;
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -61,6 +61,9 @@ impl RabbitClaim {
                 before if before == way => return Ok(()),
                 _ => return Err(message::finished_already(&self.task.id)),
             }
+        }
+        if !self.hold.is_open() {
+            return Err(QueueError::Closed);
         }
         let (hold, now) = (Arc::clone(&self.hold), Arc::clone(&self.now.0));
         let ending = self.hold.runtime().spawn(async move { hold.end(end, &now).await });

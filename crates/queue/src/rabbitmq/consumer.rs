@@ -55,6 +55,8 @@ struct DeskState {
     refused: Option<QueueError>,
     waiting: bool,
     closed: bool,
+    /// The session of the moment.
+    session: Option<Arc<Session>>,
 }
 
 impl RabbitConsumer {
@@ -89,7 +91,12 @@ impl Consumer for RabbitConsumer {
 
 impl Drop for RabbitConsumer {
     fn drop(&mut self) {
-        self.desk.state().closed = true;
+        let mut state = self.desk.state();
+        state.closed = true;
+        if let Some(session) = &state.session {
+            session.forsake();
+        }
+        drop(state);
         self.desk.asked.notify_one();
     }
 }
@@ -139,6 +146,15 @@ impl Desk {
         self.answered.notify_one();
     }
 
+    /// Begins a session, unless the consumer is gone.
+    fn begin(&self, session: &Arc<Session>) {
+        let mut state = self.state();
+        if state.closed {
+            session.forsake();
+        }
+        state.session = Some(Arc::clone(session));
+    }
+
     fn closed(&self) -> bool {
         self.state().closed
     }
@@ -175,6 +191,7 @@ async fn work(
         };
         match opened {
             Ok(session) => {
+                desk.begin(&session);
                 let (over, ended) = mpsc::unbounded_channel();
                 let lanes = options.lanes.iter().map(|lane| lane.name.clone()).collect();
                 let link = Arc::clone(&session.link);

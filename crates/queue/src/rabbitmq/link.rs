@@ -217,30 +217,39 @@ impl Link {
         what: &'static str,
         call: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, QueueError> {
+        self.attempt(what, call).await.inspect_err(|why| self.fail(why.clone()))
+    }
+
+    /// One call to the broker, under a deadline.
+    pub(super) async fn attempt<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, QueueError> {
         if !self.alive() {
             return Err(fault::unreachable(&self.address, what, "the connection is gone"));
         }
-        let error = match within(CALL_WITHIN, what, call).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => fault::of(&self.address, what, &error),
-            Err(expired) => fault::unreachable(&self.address, what, &expired.to_string()),
-        };
-        self.fail(error.clone());
-        Err(error)
+        match within(CALL_WITHIN, what, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(fault::of(&self.address, what, &error)),
+            Err(expired) => Err(fault::unreachable(&self.address, what, &expired.to_string())),
+        }
     }
 
     /// Publishes and waits until the broker has each of them for good.
     pub(super) async fn publish(&self, letters: &[Letter]) -> Result<(), QueueError> {
         for part in letters.chunks(WINDOW) {
-            self.publish_on(&self.publisher, part).await?;
+            let sent = self.send(&self.publisher, part).await;
+            let confirmed = sent.inspect_err(|why| self.fail(why.clone()))?;
+            self.check(part, confirmed)?;
         }
         Ok(())
     }
 
-    /// The same on this channel, not more than fit a window.
-    pub(super) async fn publish_on(&self, channel: &Channel, letters: &[Letter]) -> Result<(), QueueError> {
+    /// Sends messages, not more than fit a window, and waits for what the broker says to each.
+    pub(super) async fn send(&self, channel: &Channel, letters: &[Letter]) -> Result<Vec<Confirmation>, QueueError> {
         let exchange = self.names.exchange();
-        let confirmed = self.call("publish", async {
+        self.attempt("publish", async {
             let mut confirms = Vec::with_capacity(letters.len());
             for Letter { key, body, properties } in letters {
                 let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -253,13 +262,17 @@ impl Link {
                 confirmed.push(confirm.await?);
             }
             Ok(confirmed)
-        });
-        let confirmed = confirmed.await?;
-        letters.iter().zip(confirmed).try_for_each(|(letter, confirmation)| self.check(letter, confirmation))
+        })
+        .await
     }
 
-    fn check(&self, letter: &Letter, confirmation: Confirmation) -> Result<(), QueueError> {
-        let key = &letter.key;
+    /// Fails unless the broker has each of these messages for good.
+    pub(super) fn check(&self, letters: &[Letter], confirmed: Vec<Confirmation>) -> Result<(), QueueError> {
+        let mut both = letters.iter().zip(confirmed);
+        both.try_for_each(|(letter, confirmation)| self.check_one(&letter.key, &confirmation))
+    }
+
+    fn check_one(&self, key: &str, confirmation: &Confirmation) -> Result<(), QueueError> {
         match confirmation {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Ack(Some(_)) => Err(QueueError::Refused(format!(

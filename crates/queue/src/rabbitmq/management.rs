@@ -108,7 +108,7 @@ impl Management {
     pub(super) async fn delete(&self, names: &Names) -> Result<(), QueueError> {
         // Exchanges first, so that nothing new comes into the queues.
         for kind in ["exchanges", "queues"] {
-            let found: Vec<Counted> = self.list(kind, &names.pattern(&[]), "name").await?;
+            let found: Vec<Counted> = self.list(kind, &names.durable(), "name").await?;
             for Counted { name, .. } in found {
                 let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
                 let path = format!("{kind}/{}/{name}", self.vhost);

@@ -110,13 +110,15 @@ impl Names {
         format!("{}.lock.{name}", self.scope)
     }
 
-    /// A regular expression of all names of the fleet that go on with one of `words`, each after a dot; none: of all.
+    /// A regular expression of the names of the fleet's queues of these kinds.
     pub(super) fn pattern(&self, words: &[&str]) -> String {
+        format!("^{}\\.({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
+    }
+
+    /// A regular expression of all durable queues and exchanges of the fleet. What is exclusive goes with its connection.
+    pub(super) fn durable(&self) -> String {
         let scope = self.scope.replace('.', "\\.");
-        if words.is_empty() {
-            return format!("^{scope}$|^{scope}\\.(due$|(delay|lane|dead|session|lock)\\.[^.]+$|journal$|sync$)");
-        }
-        format!("^{scope}\\.({})\\.[^.]+$", words.join("|"))
+        format!("^{scope}$|^{scope}\\.(due$|(delay|lane|dead)\\.[^.]+$|journal$|sync$)")
     }
 
     /// What follows the scope in `name`: a word, and what it is of.
@@ -146,32 +148,30 @@ mod tests {
 
     #[test]
     fn the_names_of_one_fleet_are_never_those_of_another() {
-        let all = regex(&Names::new("s.a.b".to_owned()).pattern(&[]));
         let mine = Names::new("s.a.b".to_owned());
+        let all = taker(&mine.durable());
         let l = lane("x");
         for name in [mine.exchange(), mine.due(), mine.delay(3), mine.lane(&l), mine.dead(&l), mine.journal()] {
             assert!(all(&name), "{name}");
         }
-        assert!(all(&mine.sync()) && all(&mine.session("0f")) && all(&mine.lock("watcher")));
+        assert!(all(&mine.sync()) && !all(&mine.session("0f")) && !all(&mine.lock("watcher")));
         for scope in ["s.a.bb", "s.a", "s.a.b.lane", "sxa.b", "x.s.a.b", "s.a.b.c"] {
             let other = Names::new(scope.to_owned());
-            for name in [other.exchange(), other.due(), other.lane(&l), other.journal(), other.lock("y")] {
+            for name in [other.exchange(), other.due(), other.lane(&l), other.journal()] {
                 assert!(!all(&name), "{name}");
             }
         }
     }
 
     /// A stand-in for the broker's regular expressions that knows what the patterns here use.
-    fn regex(pattern: &str) -> impl Fn(&str) -> bool {
+    fn taker(pattern: &str) -> impl Fn(&str) -> bool + use<> {
         let scope = pattern.trim_start_matches('^').split('$').next().unwrap().replace("\\.", ".");
         move |name| {
             let Some(rest) = name.strip_prefix(&scope) else { return false };
             match rest.strip_prefix('.').map(|rest| rest.split('.').collect::<Vec<_>>()).as_deref() {
                 None => rest.is_empty(),
                 Some([word]) => ["due", "journal", "sync"].contains(word),
-                Some([word, name]) => {
-                    ["delay", "lane", "dead", "session", "lock"].contains(word) && !name.is_empty()
-                }
+                Some([word, name]) => ["delay", "lane", "dead"].contains(word) && !name.is_empty(),
                 Some(_) => false,
             }
         }

@@ -40,7 +40,10 @@ pub(super) struct Session {
     pub(super) link: Arc<Link>,
     pub(super) channel: Channel,
     id: String,
+    /// Whether its claims are still good.
     open: AtomicBool,
+    /// Whether its channel is, which outlives them: what nobody took is given back after the consumer has gone.
+    working: AtomicBool,
     runtime: Handle,
 }
 
@@ -75,7 +78,8 @@ impl Session {
         let name = link.names.session(&id);
         let declare = channel.queue_declare(name.into(), exclusive, FieldTable::default());
         link.call("open a session", declare).await?;
-        Ok(Arc::new(Self { link, channel, id, open: AtomicBool::new(true), runtime: Handle::current() }))
+        let (open, working) = (AtomicBool::new(true), AtomicBool::new(true));
+        Ok(Arc::new(Self { link, channel, id, open, working, runtime: Handle::current() }))
     }
 
     /// Whether what it holds is still its own.
@@ -83,28 +87,58 @@ impl Session {
         self.open.load(Ordering::Acquire) && self.link.alive()
     }
 
-    /// Ends it: what it still holds goes back, and its holds are void from now on.
-    pub(super) async fn close(&self) {
+    /// Makes its claims void.
+    pub(super) fn forsake(&self) {
         self.open.store(false, Ordering::Release);
+    }
+
+    /// Whether its channel can be used.
+    fn is_working(&self) -> bool {
+        self.working.load(Ordering::Acquire) && self.link.alive()
+    }
+
+    /// Ends it: what it still holds goes back, and its claims are void from now on.
+    pub(super) async fn close(&self) {
+        self.forsake();
+        self.working.store(false, Ordering::Release);
         if !self.link.alive() {
             return;
         }
         let name = self.link.names.session(&self.id);
         let delete = self.channel.queue_delete(name.into(), lapin::options::QueueDeleteOptions::default());
         // When it cannot be deleted the connection has failed, and the queue goes with it.
-        let _ = self.link.call("close a session", delete).await;
+        let _ = self.link.attempt("close a session", delete).await;
         self.link.leave(&self.channel).await;
     }
 
     /// Publishes one message and waits until the broker has it for good.
     pub(super) async fn publish(&self, letter: Letter) -> Result<(), QueueError> {
-        self.link.publish_on(&self.channel, std::slice::from_ref(&letter)).await
+        let letters = [letter];
+        let sent = self.link.send(&self.channel, &letters).await;
+        let confirmed = sent.inspect_err(|why| self.fail(why))?;
+        self.link.check(&letters, confirmed)
+    }
+
+    /// One call on its channel. That fails when the session was closed meanwhile, and only otherwise is it a failure of the
+    /// connection.
+    async fn call<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, QueueError> {
+        self.link.attempt(what, call).await.inspect_err(|why| self.fail(why))
+    }
+
+    fn fail(&self, why: &QueueError) {
+        if self.working.load(Ordering::Acquire) {
+            self.link.fail(why.clone());
+        }
     }
 
     /// Acks, and waits until what was sent before on this channel was dealt with: an ack has no answer of its own, so a
     /// message whose answer comes later is sent behind it, into a quorum queue, whose answer comes after its disk's.
     pub(super) async fn ack(&self, acker: &Acker) -> Result<(), QueueError> {
-        if !self.link.call("ack", acker.ack(BasicAckOptions::default())).await? {
+        if !self.call("ack", acker.ack(BasicAckOptions::default())).await? {
             return Err(QueueError::Closed);
         }
         self.round_trip().await
@@ -159,19 +193,26 @@ impl Hold {
     /// Ends the hold. What comes after it is confirmed before the message is acked: a death between the two makes two
     /// messages of one, and never none.
     pub(super) async fn end(&self, end: End, now: &Now) -> Result<(), QueueError> {
-        if !self.is_open() {
+        if !self.session.is_working() {
             return Err(QueueError::Closed);
         }
         let next = self.next(end, now)?;
         self.session.publish(next).await.map_err(|error| self.closed_or(error))?;
         self.session.ack(&self.acker).await.map_err(|error| self.closed_or(error))?;
         self.ended.store(true, Ordering::Release);
+        self.tell();
         Ok(())
     }
 
-    /// An error of a session that was closed meanwhile is that it was.
+    /// Tells that there is room for another.
+    fn tell(&self) {
+        // Nobody to tell when the consumer is gone.
+        let _ = self.over.send(self.lane.clone());
+    }
+
+    /// An error of a session that ended meanwhile is that it did: the task comes back, to whoever takes it.
     fn closed_or(&self, error: QueueError) -> QueueError {
-        if self.session.open.load(Ordering::Acquire) { error } else { QueueError::Closed }
+        if self.session.is_working() { error } else { QueueError::Closed }
     }
 
     fn next(&self, end: End, now: &Now) -> Result<Letter, QueueError> {
@@ -190,20 +231,19 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let (lane, over) = (self.lane.clone(), self.over.clone());
         if self.ended.load(Ordering::Acquire) || !self.is_open() {
-            // Nobody to tell when the consumer is gone as well.
-            let _ = over.send(lane);
-            return;
+            return; // what a session holds at its end goes back with it
         }
+        let (lane, over) = (self.lane.clone(), self.over.clone());
         let (session, acker) = (Arc::clone(&self.session), self.acker.clone());
         let back = letter::about(Kind::Back, &lane, self.item.as_ref(), Vec::new());
         let back = letter::of_session(back, &session.id);
         self.session.runtime.spawn(async move {
             // When either fails the connection has failed, and the broker takes the task back by itself.
             let requeue = BasicNackOptions { requeue: true, multiple: false };
-            let _ = session.link.call("give back", acker.nack(requeue)).await;
+            let _ = session.call("give back", acker.nack(requeue)).await;
             let _ = session.publish(back).await;
+            // Nobody to tell when the consumer is gone.
             let _ = over.send(lane);
         });
     }

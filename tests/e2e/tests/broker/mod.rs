@@ -127,6 +127,11 @@ impl Harness for Broker {
         false
     }
 
+    fn lag(&self) -> Duration {
+        // The broker counts what is in a quorum queue every five seconds.
+        Duration::from_secs(5)
+    }
+
     fn dedups(&self) -> bool {
         false
     }
