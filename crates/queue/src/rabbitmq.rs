@@ -27,8 +27,8 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use scrapefleet_api::{ItemId, LaneName};
 
 use crate::{
-    Consumer, ConsumerOptions, DeadLetter, Depth, JournalEntry, LockGuard, Published, QueueError, Task, TaskQueue,
-    TaskState, message,
+    Consumer, ConsumerOptions, DeadLetter, Depth, JournalEntry, LockGuard, Published, QueueError, Task,
+    TaskQueue, TaskState, message,
 };
 
 mod claim;
@@ -76,7 +76,10 @@ struct Inner {
 impl fmt::Debug for RabbitMq {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let graph = &self.inner.graph;
-        f.debug_struct("RabbitMq").field("broker", &graph.address).field("scope", &graph.options.scope).finish()
+        f.debug_struct("RabbitMq")
+            .field("broker", &graph.address)
+            .field("scope", &graph.options.scope)
+            .finish()
     }
 }
 

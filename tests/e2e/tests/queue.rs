@@ -4,7 +4,7 @@
 //! another, which must be on this machine's loopback address or reachable from it, with user guest and password guest;
 //! it is for the work on the queue alone, and CI uses the cluster. Every test has queues of its own and deletes them.
 //!
-//! What kills the broker is in `platform.rs`, whose tests take turns at it.
+//! What kills the broker is in `broker_death.rs`, a binary of its own.
 
 mod broker;
 
@@ -47,7 +47,10 @@ async fn queues_of_another_make_are_refused_with_what_was_found_and_wanted() {
     let error = rabbitmq::connect(options).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, QueueError::Refused(_)), "{text}");
-    assert!(text.contains(&broker.options().scope) && text.contains("'3'") && text.contains("current is"), "{text}");
+    assert!(
+        text.contains(&broker.options().scope) && text.contains("'3'") && text.contains("current is"),
+        "{text}"
+    );
     assert!(text.contains("Set the manifest back"), "{text}");
     // And what was there goes on as before.
     broker.queue().publish(vec![task("after", "default")]).await.unwrap();

@@ -37,7 +37,11 @@ const LOCK: &str = "dead-letters";
 const SWEEP: usize = 256;
 
 /// The dead letters of these lanes.
-pub(super) async fn all(link: &Arc<Link>, lanes: &[LaneName], now: &Now) -> Result<Vec<DeadLetter>, QueueError> {
+pub(super) async fn all(
+    link: &Arc<Link>,
+    lanes: &[LaneName],
+    now: &Now,
+) -> Result<Vec<DeadLetter>, QueueError> {
     let turn = turn(link).await?;
     let channel = link.channel().await?;
     let looked = look(link, &channel, lanes, now).await;
@@ -65,7 +69,12 @@ pub(super) async fn replay(
     back
 }
 
-async fn replay_on(session: &Session, lanes: &[LaneName], item: &ItemId, now: &Now) -> Result<(), QueueError> {
+async fn replay_on(
+    session: &Session,
+    lanes: &[LaneName],
+    item: &ItemId,
+    now: &Now,
+) -> Result<(), QueueError> {
     let letters = look(&session.link, &session.channel, lanes, now).await?;
     let found = letters.into_iter().find(|(_, _, letter)| letter.item.as_ref() == Some(item));
     let (lane, delivery, _) = found.ok_or_else(|| message::no_letter(item))?;
@@ -134,10 +143,12 @@ async fn take(link: &Link, channel: &Channel, queue: &str, count: u16) -> Result
     while taken.len() < usize::from(count) {
         let broken = |why: &str| fault::unreachable(&link.address, WHAT, why);
         let next = within(LETTER_WITHIN, "the next letter", consumer.next()).await;
-        let delivery = next.map_err(|e| broken(&e.to_string()))?.ok_or_else(|| broken("the queue went away"))?;
+        let delivery =
+            next.map_err(|e| broken(&e.to_string()))?.ok_or_else(|| broken("the queue went away"))?;
         taken.push(delivery.map_err(|e| fault::of(&link.address, WHAT, &e))?);
     }
-    link.call(WHAT, channel.basic_cancel(tag.as_str().into(), lapin::options::BasicCancelOptions::default())).await?;
+    link.call(WHAT, channel.basic_cancel(tag.as_str().into(), lapin::options::BasicCancelOptions::default()))
+        .await?;
     Ok(taken)
 }
 
@@ -166,6 +177,8 @@ async fn turn(link: &Arc<Link>) -> Result<RabbitLock, QueueError> {
             tokio::time::sleep(ASK_EVERY).await;
         }
     });
-    let why = || format!("others have looked at the dead letters of `{}` for {TURN_WITHIN:?}", link.names.exchange());
+    let why = || {
+        format!("others have looked at the dead letters of `{}` for {TURN_WITHIN:?}", link.names.exchange())
+    };
     taken.await.unwrap_or_else(|_| Err(QueueError::InUse(why())))
 }

@@ -25,7 +25,9 @@ pub(super) fn lifetime(level: u32) -> i64 {
 /// The routing key that keeps a task for at least `delay`, in whole seconds, before it goes to `lane`.
 pub(super) fn key(delay: Duration, lane: &LaneName) -> Result<String, QueueError> {
     if delay > LONGEST_DELAY {
-        return Err(QueueError::Refused(format!("a delay of {delay:?}; at most {LONGEST_DELAY:?} are allowed")));
+        return Err(QueueError::Refused(format!(
+            "a delay of {delay:?}; at most {LONGEST_DELAY:?} are allowed"
+        )));
     }
     let seconds = delay.as_secs() + u64::from(delay.subsec_nanos() > 0);
     let digits = (0..LEVELS).rev().map(|level| if seconds >> level & 1 == 1 { ".1" } else { ".0" });

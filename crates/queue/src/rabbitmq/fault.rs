@@ -35,10 +35,12 @@ pub(super) fn of(address: &str, what: &str, error: &lapin::Error) -> QueueError 
             "the broker at {address} does not let us {what}: {text}. Check the vhost in its address and the user's \
              rights to it"
         )),
-        Some((PRECONDITION_FAILED, text)) if text.contains("inequivalent arg") => QueueError::Refused(format!(
-            "the broker at {address} has a queue or exchange of another make: {text}. Set the manifest back to what it was \
+        Some((PRECONDITION_FAILED, text)) if text.contains("inequivalent arg") => {
+            QueueError::Refused(format!(
+                "the broker at {address} has a queue or exchange of another make: {text}. Set the manifest back to what it was \
              made with, or delete it when it is empty; it is then made again"
-        )),
+            ))
+        }
         Some((NOT_FOUND | PRECONDITION_FAILED, text)) => unreachable(address, what, &text),
         _ => unreachable(address, what, &error.to_string()),
     }
@@ -72,8 +74,11 @@ mod tests {
         ];
         for (kind, text, advice) in cases {
             let found = of("mq:5672", "connect", &error(kind, text));
-            assert!(matches!(&found, QueueError::Refused(said)
-                if said.contains(text) && said.contains(advice) && said.contains("mq:5672")), "{found}");
+            assert!(
+                matches!(&found, QueueError::Refused(said)
+                if said.contains(text) && said.contains(advice) && said.contains("mq:5672")),
+                "{found}"
+            );
         }
     }
 
@@ -82,7 +87,10 @@ mod tests {
         let timeout = "PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out";
         for error in [
             error(AMQPSoftError::PRECONDITIONFAILED.into(), timeout),
-            error(AMQPHardError::CONNECTIONFORCED.into(), "CONNECTION_FORCED - broker forced connection closure"),
+            error(
+                AMQPHardError::CONNECTIONFORCED.into(),
+                "CONNECTION_FORCED - broker forced connection closure",
+            ),
             ErrorKind::ChannelsLimitReached.into(),
         ] {
             let found = of("mq:5672", "ack", &error);

@@ -1,9 +1,6 @@
 //! The connection of the moment: keeps one alive, and makes another when it has died.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use scrapefleet_policy::{Backoff, Jitter, within};
 use tokio::{sync::watch, task::JoinHandle};
@@ -99,7 +96,12 @@ async fn keep(options: Arc<Options>, address: Address, state: watch::Sender<Stat
     }
 }
 
-async fn rebuild(options: &Options, address: &Address, state: &watch::Sender<State>, jitter: &Jitter) -> Link {
+async fn rebuild(
+    options: &Options,
+    address: &Address,
+    state: &watch::Sender<State>,
+    jitter: &Jitter,
+) -> Link {
     let mut attempt = 0;
     loop {
         attempt += 1;

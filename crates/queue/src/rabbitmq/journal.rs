@@ -16,8 +16,9 @@ use scrapefleet_policy::within;
 use tokio::sync::mpsc;
 
 use super::{
-    fault, letter,
+    fault,
     ledger::Event,
+    letter,
     link::{Letter, Link},
     names::MARK,
     topology::{table, text},
@@ -84,7 +85,9 @@ async fn pass_on(
             link.call("read the journal", acked).await?;
         }
         let Delivery { routing_key, properties, data, .. } = delivery;
-        if routing_key.as_str() == MARK && properties.message_id().as_ref().is_some_and(|id| id.as_str() == mark) {
+        if routing_key.as_str() == MARK
+            && properties.message_id().as_ref().is_some_and(|id| id.as_str() == mark)
+        {
             return Ok(());
         }
         if let Some(event) = letter::event(routing_key.as_str(), &properties, data)

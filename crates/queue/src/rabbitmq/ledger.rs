@@ -121,7 +121,9 @@ impl Ledger {
     /// How many tasks are delayed when it is `now`, by lane.
     pub(super) fn delayed(&self, now: Timestamp) -> BTreeMap<LaneName, u64> {
         let mut delayed = BTreeMap::new();
-        for open in self.open.values().filter(|open| matches!(open.place, Place::Delayed(until) if until > now)) {
+        for open in
+            self.open.values().filter(|open| matches!(open.place, Place::Delayed(until) if until > now))
+        {
             *delayed.entry(open.lane.clone()).or_default() += 1;
         }
         delayed
@@ -166,8 +168,7 @@ mod tests {
         for (offset, (kind, session, until)) in events.iter().enumerate() {
             ledger.apply(event(offset as u64, *kind, "x", *session, *until));
         }
-        let pending =
-            ledger.pending(&HashSet::from(["s".to_owned()]), Timestamp::from_second(100).unwrap());
+        let pending = ledger.pending(&HashSet::from(["s".to_owned()]), Timestamp::from_second(100).unwrap());
         assert!(pending.len() <= 1);
         pending.first().map(|(_, state)| *state)
     }
@@ -210,7 +211,8 @@ mod tests {
     #[test]
     fn what_is_no_task_is_odd_until_it_is_dead() {
         let mut ledger = Ledger::default();
-        let odd = |offset, kind, body: &[u8]| Event { body: body.to_vec(), ..event(offset, kind, "x", None, None) };
+        let odd =
+            |offset, kind, body: &[u8]| Event { body: body.to_vec(), ..event(offset, kind, "x", None, None) };
         ledger.apply(odd(0, Kind::New, b"{oh"));
         ledger.apply(odd(1, Kind::New, b"{no"));
         ledger.apply(odd(2, Kind::Dead, b"{oh"));

@@ -60,7 +60,8 @@ pub(super) fn given_up(lane: &LaneName, item: Option<&ItemId>, body: Vec<u8>, fa
 
 /// Why a message is among the dead letters. The broker puts one there by itself only when its holders died too often.
 pub(super) fn failure_of(properties: &BasicProperties, now: Timestamp) -> Failure {
-    let written = header(properties, FAILURE).and_then(|value| value.as_long_string().map(|s| s.as_bytes().to_vec()));
+    let written =
+        header(properties, FAILURE).and_then(|value| value.as_long_string().map(|s| s.as_bytes().to_vec()));
     let read = written.and_then(|json| serde_json::from_slice(&json).ok());
     read.unwrap_or_else(|| {
         let at = died_at(properties).unwrap_or(now);
@@ -82,7 +83,8 @@ pub(super) fn event(key: &str, properties: &BasicProperties, body: Vec<u8>) -> O
     let (kind, lane) = Kind::read(key)?;
     let item = properties.message_id().as_ref().and_then(|id| ItemId::new(id.as_str()).ok());
     let session = properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
-    let until = header(properties, UNTIL).and_then(number).and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let until =
+        header(properties, UNTIL).and_then(number).and_then(|ms| Timestamp::from_millisecond(ms).ok());
     Some(Event { offset, kind, lane, item, session, until, body })
 }
 

@@ -11,7 +11,8 @@ use std::{
 
 use futures::{StreamExt, stream::BoxStream};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, DefaultConnectionBuilder, Event,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, DefaultConnectionBuilder,
+    Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     tcp::OwnedTLSConfig,
     uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
@@ -19,12 +20,7 @@ use lapin::{
 use scrapefleet_policy::within;
 use tokio::sync::watch;
 
-use super::{
-    Options, fault,
-    names::Names,
-    options::Address,
-    topology,
-};
+use super::{Options, fault, names::Names, options::Address, topology};
 use crate::{QueueError, locks::Locks};
 
 /// How long reaching the broker and logging in may take.
@@ -70,13 +66,20 @@ pub(super) struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("address", &self.address).field("alive", &self.alive()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("address", &self.address)
+            .field("alive", &self.alive())
+            .finish_non_exhaustive()
     }
 }
 
 impl Link {
     /// Connects, logs in, and makes or checks the fleet's queues.
-    pub(super) async fn open(options: &Options, address: &Address, token: String) -> Result<Self, QueueError> {
+    pub(super) async fn open(
+        options: &Options,
+        address: &Address,
+        token: String,
+    ) -> Result<Self, QueueError> {
         let shown = address.to_string();
         let connect = within(CONNECT_WITHIN, "connect", connect(options, address)).await;
         let connection = connect
@@ -247,7 +250,11 @@ impl Link {
     }
 
     /// Sends messages, not more than fit a window, and waits for what the broker says to each.
-    pub(super) async fn send(&self, channel: &Channel, letters: &[Letter]) -> Result<Vec<Confirmation>, QueueError> {
+    pub(super) async fn send(
+        &self,
+        channel: &Channel,
+        letters: &[Letter],
+    ) -> Result<Vec<Confirmation>, QueueError> {
         let exchange = self.names.exchange();
         self.attempt("publish", async {
             let mut confirms = Vec::with_capacity(letters.len());

@@ -92,7 +92,8 @@ impl Kept {
 
 impl LockGuard for RabbitLock {
     fn held(&self) -> bool {
-        self.link.alive() && self.kept.as_ref().is_some_and(|kept| kept.held.held() && kept.channel.status().connected())
+        self.link.alive()
+            && self.kept.as_ref().is_some_and(|kept| kept.held.held() && kept.channel.status().connected())
     }
 }
 

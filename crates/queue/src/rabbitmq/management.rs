@@ -61,20 +61,25 @@ pub(super) struct Totals {
 
 impl std::fmt::Debug for Management {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Management").field("root", &self.root).field("vhost", &self.vhost).finish_non_exhaustive()
+        f.debug_struct("Management")
+            .field("root", &self.root)
+            .field("vhost", &self.vhost)
+            .finish_non_exhaustive()
     }
 }
 
 impl Management {
     /// A client; refused when the certificates cannot be read. Nothing is asked yet.
     pub(super) fn of(options: &Options, address: &Address) -> Result<Self, QueueError> {
-        let refuse = |why: String| QueueError::Refused(format!("the management API at {}: {why}", address.management));
+        let refuse =
+            |why: String| QueueError::Refused(format!("the management API at {}: {why}", address.management));
         // The provider may have been named before, by this or another part of the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder().timeout(REQUEST_WITHIN);
         if let Some(pem) = &options.ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem);
-            let certificates = certificates.map_err(|e| refuse(format!("the authorities' certificates: {e}")))?;
+            let certificates =
+                certificates.map_err(|e| refuse(format!("the authorities' certificates: {e}")))?;
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }
@@ -218,12 +223,12 @@ mod tests {
     #[test]
     fn each_queue_counts_as_what_it_is() {
         let queues = [
-            counted("s.lane.a", 3, 2),
-            counted("s.dead.a", 1, 1),
-            counted("s.delay.0", 4, 0),
-            counted("s.delay.16", 1, 1),
-            counted("s.lane.b", 7, 0),
-            counted("other.lane.b", 100, 100),
+            counted("s:lane.a", 3, 2),
+            counted("s:dead.a", 1, 1),
+            counted("s:delay.0", 4, 0),
+            counted("s:delay.16", 1, 1),
+            counted("s:lane.b", 7, 0),
+            counted("other:lane.b", 100, 100),
         ];
         let totals = total(&Names::new("s".to_owned()), &queues);
         let lane = |name: &str| totals.lanes[&LaneName::new(name).unwrap()].clone();

@@ -54,7 +54,7 @@ impl Kind {
     }
 }
 
-/// The names of one fleet.
+/// The names of one fleet. A colon ends the scope, which has none itself: no scope reaches into another.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     scope: String,
@@ -72,58 +72,58 @@ impl Names {
 
     /// The exchange of tasks whose delay is over.
     pub(super) fn due(&self) -> String {
-        format!("{}.due", self.scope)
+        format!("{}:due", self.scope)
     }
 
     /// The exchange and the queue of one level of delay.
     pub(super) fn delay(&self, level: u32) -> String {
-        format!("{}.delay.{level}", self.scope)
+        format!("{}:delay.{level}", self.scope)
     }
 
     /// The queue of a lane.
     pub(super) fn lane(&self, lane: &LaneName) -> String {
-        format!("{}.lane.{lane}", self.scope)
+        format!("{}:lane.{lane}", self.scope)
     }
 
     /// The dead letters of a lane.
     pub(super) fn dead(&self, lane: &LaneName) -> String {
-        format!("{}.dead.{lane}", self.scope)
+        format!("{}:dead.{lane}", self.scope)
     }
 
     /// The journal.
     pub(super) fn journal(&self) -> String {
-        format!("{}.journal", self.scope)
+        format!("{}:journal", self.scope)
     }
 
     /// The queue behind confirmed round trips; nobody reads it.
     pub(super) fn sync(&self) -> String {
-        format!("{}.sync", self.scope)
+        format!("{}:sync", self.scope)
     }
 
     /// The exclusive queue by which a session is known to live.
     pub(super) fn session(&self, id: &str) -> String {
-        format!("{}.session.{id}", self.scope)
+        format!("{}:session.{id}", self.scope)
     }
 
     /// The exclusive queue that is a lock.
     pub(super) fn lock(&self, name: &str) -> String {
-        format!("{}.lock.{name}", self.scope)
+        format!("{}:lock.{name}", self.scope)
     }
 
     /// A regular expression of the names of the fleet's queues of these kinds.
     pub(super) fn pattern(&self, words: &[&str]) -> String {
-        format!("^{}\\.({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
+        format!("^{}:({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
     }
 
     /// A regular expression of all durable queues and exchanges of the fleet. What is exclusive goes with its connection.
     pub(super) fn durable(&self) -> String {
         let scope = self.scope.replace('.', "\\.");
-        format!("^{scope}$|^{scope}\\.(due$|(delay|lane|dead)\\.[^.]+$|journal$|sync$)")
+        format!("^{scope}$|^{scope}:(due$|(delay|lane|dead)\\.[^.]+$|journal$|sync$)")
     }
 
     /// What follows the scope in `name`: a word, and what it is of.
     pub(super) fn read<'a>(&self, name: &'a str) -> Option<(&'a str, &'a str)> {
-        name.strip_prefix(self.scope.as_str())?.strip_prefix('.')?.split_once('.')
+        name.strip_prefix(self.scope.as_str())?.strip_prefix(':')?.split_once('.')
     }
 }
 
@@ -151,7 +151,8 @@ mod tests {
         let mine = Names::new("s.a.b".to_owned());
         let all = taker(&mine.durable());
         let l = lane("x");
-        for name in [mine.exchange(), mine.due(), mine.delay(3), mine.lane(&l), mine.dead(&l), mine.journal()] {
+        for name in [mine.exchange(), mine.due(), mine.delay(3), mine.lane(&l), mine.dead(&l), mine.journal()]
+        {
             assert!(all(&name), "{name}");
         }
         assert!(all(&mine.sync()) && !all(&mine.session("0f")) && !all(&mine.lock("watcher")));
@@ -168,7 +169,7 @@ mod tests {
         let scope = pattern.trim_start_matches('^').split('$').next().unwrap().replace("\\.", ".");
         move |name| {
             let Some(rest) = name.strip_prefix(&scope) else { return false };
-            match rest.strip_prefix('.').map(|rest| rest.split('.').collect::<Vec<_>>()).as_deref() {
+            match rest.strip_prefix(':').map(|rest| rest.split('.').collect::<Vec<_>>()).as_deref() {
                 None => rest.is_empty(),
                 Some([word]) => ["due", "journal", "sync"].contains(word),
                 Some([word, name]) => ["delay", "lane", "dead"].contains(word) && !name.is_empty(),
@@ -180,8 +181,8 @@ mod tests {
     #[test]
     fn a_name_says_what_it_is_of() {
         let names = Names::new("s.lane.b".to_owned());
-        assert_eq!(names.read("s.lane.b.lane.fast"), Some(("lane", "fast")));
-        assert_eq!(names.read("s.lane.b.journal"), None);
-        assert_eq!(names.read("s.lane.fast"), None);
+        assert_eq!(names.read("s.lane.b:lane.fast"), Some(("lane", "fast")));
+        assert_eq!(names.read("s.lane.b:journal"), None);
+        assert_eq!(names.read("s:lane.fast"), None);
     }
 }

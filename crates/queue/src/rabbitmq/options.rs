@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_an_address_is_refused_and_no_password_is_shown() {
-        for url in ["", "mq:5672", "http://mq", "amqp://guest:s3cret@mq/", "amqp://s3cret@[mq/", "amqp:///x"] {
+        for url in ["", "mq:5672", "http://mq", "amqp://guest:s3cret@mq/", "amqp://s3cret@[mq/", "amqp:///x"]
+        {
             let error = Address::of(&options(url, None)).unwrap_err();
             assert!(matches!(error, QueueError::Refused(_)), "{url}: {error}");
             assert!(!error.to_string().contains("s3cret"), "{error}");

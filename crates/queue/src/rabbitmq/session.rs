@@ -145,7 +145,8 @@ impl Session {
     }
 
     pub(super) async fn round_trip(&self) -> Result<(), QueueError> {
-        let nothing = Letter { key: SYNC.to_owned(), body: Vec::new(), properties: BasicProperties::default() };
+        let nothing =
+            Letter { key: SYNC.to_owned(), body: Vec::new(), properties: BasicProperties::default() };
         self.publish(nothing).await
     }
 }

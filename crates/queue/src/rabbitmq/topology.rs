@@ -1,11 +1,11 @@
 //! The queues and exchanges of a fleet.
 //!
 //! ```text
-//!  publish ─► <scope> ─┬─ new.L, ready.L ─► <scope>.lane.L ──(delivery limit: dead.L)──► <scope>
-//!                      ├─ dead.L ─────────► <scope>.dead.L
-//!                      ├─ retry.#.L ──────► <scope>.delay.16 ─► … ─► <scope>.delay.0 ─► <scope>.due ─► <scope>.lane.L
-//!                      ├─ sync ───────────► <scope>.sync
-//!                      └─ all but sync ───► <scope>.journal (a stream)
+//!  publish ─► <scope> ─┬─ new.L, ready.L ─► <scope>:lane.L ──(delivery limit: dead.L)──► <scope>
+//!                      ├─ dead.L ─────────► <scope>:dead.L
+//!                      ├─ retry.#.L ──────► <scope>:delay.16 ─► … ─► <scope>:delay.0 ─► <scope>:due ─► <scope>:lane.L
+//!                      ├─ sync ───────────► <scope>:sync
+//!                      └─ all but sync ───► <scope>:journal (a stream)
 //! ```
 //!
 //! Every queue but the journal is a quorum queue; every way from one to the next is taken at least once. A queue that is
@@ -139,7 +139,13 @@ impl Topology<'_> {
         Ok(())
     }
 
-    async fn queue(&self, name: &str, arguments: FieldTable, exchange: &str, keys: &[String]) -> lapin::Result<()> {
+    async fn queue(
+        &self,
+        name: &str,
+        arguments: FieldTable,
+        exchange: &str,
+        keys: &[String],
+    ) -> lapin::Result<()> {
         let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         self.channel.queue_declare(name.into(), durable, arguments).await?;
         for key in keys {

@@ -1,4 +1,5 @@
 //! A fleet's queue on the real broker, as the tests of queues use it.
+#![allow(dead_code, reason = "shared by binaries that use parts of it")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use scrapefleet_api::LaneName;
 use scrapefleet_e2e::{Cable, Forward};
 use scrapefleet_policy::{Clock as _, SystemClock};
@@ -15,9 +16,12 @@ use scrapefleet_queue::rabbitmq::{self, MAX_DELIVERIES, Options, Password, Rabbi
 use scrapefleet_queue::{ConsumerOptions, Lane, Task, TaskQueue};
 use serde_json::{Value, json};
 
+/// Names a broker outside the cluster, and how to restart it.
+const GIVEN: &str = "SCRAPEFLEET_E2E_RABBITMQ";
+const RESTART: &str = "SCRAPEFLEET_E2E_RABBITMQ_RESTART";
+
 /// The lanes of the contract's tests.
-const LANES: [&str; 10] =
-    ["default", "a", "b", "slow", "fast", "heavy", "light", "mine", "empty", "other"];
+const LANES: [&str; 10] = ["default", "a", "b", "slow", "fast", "heavy", "light", "mine", "empty", "other"];
 
 /// A queue of its own on the broker.
 pub(crate) struct Broker {
@@ -61,7 +65,21 @@ impl Broker {
 
     /// What the management API says of a queue.
     pub(crate) async fn describe(&self, name: &str) -> Value {
-        self.ask(&format!("queues/%2F/{}.{name}", self.options.scope)).await
+        self.ask(&format!("queues/%2F/{}:{name}", self.options.scope)).await
+    }
+
+    /// Kills the broker without a word of warning. It comes back with its disk as it was.
+    pub(crate) async fn restart(&self) {
+        if std::env::var_os(GIVEN).is_some() {
+            let command =
+                std::env::var(RESTART).expect("SCRAPEFLEET_E2E_RABBITMQ_RESTART says how to restart it");
+            let done = tokio::process::Command::new("sh").args(["-c", &command]).status().await.unwrap();
+            assert!(done.success(), "{command}: {done}");
+            return;
+        }
+        let pods = pods().await;
+        let pod = broker_pod(&pods).await;
+        pods.delete(&pod, &DeleteParams::default().grace_period(0)).await.unwrap();
     }
 
     /// How many queues and exchanges there are of this fleet.
@@ -147,16 +165,25 @@ fn through(cable: &Cable, options: &Options) -> Options {
 
 /// Where AMQP and the management API are.
 async fn ways() -> (SocketAddr, SocketAddr, Vec<Forward>) {
-    if let Ok(given) = std::env::var("SCRAPEFLEET_E2E_RABBITMQ") {
-        let (amqp, management) = given.split_once(',').expect("SCRAPEFLEET_E2E_RABBITMQ is host:port,host:port");
+    if let Ok(given) = std::env::var(GIVEN) {
+        let (amqp, management) =
+            given.split_once(',').expect("SCRAPEFLEET_E2E_RABBITMQ is host:port,host:port");
         return (amqp.parse().unwrap(), management.parse().unwrap(), Vec::new());
     }
-    let pods: Api<Pod> = Api::namespaced(scrapefleet_e2e::client().await.unwrap(), "platform");
-    let found = pods.list(&ListParams::default().labels("app=rabbitmq")).await.unwrap();
-    let pod = found.items.into_iter().find_map(|pod| pod.metadata.name).expect("a broker in the cluster");
+    let pods = pods().await;
+    let pod = broker_pod(&pods).await;
     let amqp = Forward::open(pods.clone(), &pod, 5672).await.unwrap();
     let management = Forward::open(pods, &pod, 15672).await.unwrap();
     (amqp.address(), management.address(), vec![amqp, management])
+}
+
+async fn pods() -> Api<Pod> {
+    Api::namespaced(scrapefleet_e2e::client().await.unwrap(), "platform")
+}
+
+async fn broker_pod(pods: &Api<Pod>) -> String {
+    let found = pods.list(&ListParams::default().labels("app=rabbitmq")).await.unwrap();
+    found.items.into_iter().find_map(|pod| pod.metadata.name).expect("a broker in the cluster")
 }
 
 pub(crate) fn lane(name: &str) -> LaneName {
