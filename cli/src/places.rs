@@ -122,7 +122,7 @@ impl Fleet {
             url: spec.url.clone(),
             management_url: spec.management_url.clone(),
             username: folder.text("username")?,
-            password: folder.text("password")?.into(),
+            password: rabbitmq::Password::new(folder.text("password")?),
             ca: folder.optional("ca.crt")?.map(String::into_bytes),
             scope: self.scope(),
             lanes: self.lanes.all().iter().map(|lane| lane.name.clone()).collect(),

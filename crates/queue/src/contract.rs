@@ -55,6 +55,11 @@ pub trait Harness: Send + Sync {
     /// Whether [`pass`](Self::pass) can let hours pass.
     fn skips_time(&self) -> bool;
 
+    /// How old the counts of the queue may be. What the suite wants to see counted lasts longer.
+    fn lag(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Whether publishing a known item again is noticed.
     fn dedups(&self) -> bool;
 

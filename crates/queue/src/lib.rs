@@ -17,6 +17,7 @@ mod lanes;
 mod locks;
 pub mod memory;
 pub mod message;
+pub mod rabbitmq;
 pub mod task;
 mod waiting;
 

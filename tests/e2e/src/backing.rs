@@ -47,7 +47,8 @@ impl Backing {
             bucket: space.namespace.clone(),
             namespace: space.namespace.clone(),
         };
-        let secret = |name: &str, values: Value| json!({ "metadata": { "name": name }, "stringData": values });
+        let secret =
+            |name: &str, values: Value| json!({ "metadata": { "name": name }, "stringData": values });
         let broker = json!({ "username": BROKER[0], "password": BROKER[1] });
         space.create::<Secret>(secret("broker", broker)).await?;
         let store = json!({ "accessKeyId": STORE[0], "secretAccessKey": STORE[1] });
@@ -92,7 +93,7 @@ impl Backing {
             url: format!("amqp://{}", self.broker.address()),
             management_url: Some(format!("http://{}", self.management.address())),
             username: BROKER[0].to_owned(),
-            password: BROKER[1].to_owned().into(),
+            password: rabbitmq::Password::new(BROKER[1].to_owned()),
             ca: None,
             scope: format!("scrapefleet.{}.{fleet}", self.namespace),
             lanes,

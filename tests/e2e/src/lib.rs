@@ -6,13 +6,22 @@
 //! through the API server, so the tests need no way into the cluster's network.
 
 mod await_condition;
+mod backing;
+mod cable;
 mod evidence;
+mod fleet;
 mod forward;
 mod nodes;
+pub mod operator;
 mod pod;
+mod site;
 mod space;
 
+pub use backing::Backing;
+pub use cable::Cable;
+pub use fleet::Fleet;
 pub use forward::Forward;
 pub use nodes::Nodes;
-pub use pod::{container, image, pod_of, terminated};
+pub use pod::{container, image, is_ready, pod_of, terminated};
+pub use site::Site;
 pub use space::{Space, client, in_namespace};

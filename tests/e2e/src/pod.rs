@@ -63,6 +63,12 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     })
 }
 
+/// Whether a pod is ready.
+#[must_use]
+pub fn is_ready(pod: &Pod) -> bool {
+    holds(pod, "Ready")
+}
+
 /// Whether a condition of a pod holds.
 fn holds(pod: &Pod, condition: &str) -> bool {
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());

@@ -75,6 +75,16 @@ impl Site {
         self.call("players/stop", Some(json!({ "hurry": true }))).await.map(drop)
     }
 
+    /// Lets players begin battles again.
+    pub async fn resume_players(&self) -> Result<()> {
+        self.call("players/resume", Some(json!({}))).await.map(drop)
+    }
+
+    /// Has the pages answer wrongly, as `unavailable`, or as they should with `none`.
+    pub async fn set_fault(&self, fault: &str) -> Result<()> {
+        self.call("fault", Some(json!({ "fault": fault }))).await.map(drop)
+    }
+
     /// Every battle that the server logged as ended.
     pub async fn battles(&self) -> Result<Vec<GroundTruth>> {
         Ok(serde_json::from_value(self.call("battles", None).await?)?)

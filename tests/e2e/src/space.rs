@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -30,14 +30,19 @@ pub struct Space {
     pub namespace: String,
 }
 
-/// A client of the cluster that the tests run on.
-pub async fn client() -> Result<Client> {
+/// The file that says how to reach the cluster that the tests run on.
+pub(crate) fn kubeconfig() -> Result<PathBuf> {
     let file = std::env::var_os("SCRAPEFLEET_E2E_KUBECONFIG").or_else(|| std::env::var_os("KUBECONFIG")).context(
         "no cluster to test on: SCRAPEFLEET_E2E_KUBECONFIG is not set. `cargo xtask cluster up` starts a cluster and \
          `cargo xtask cluster env` tells its kubeconfig",
     )?;
-    let file = Path::new(&file);
-    let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("read {}", file.display()))?;
+    Ok(file.into())
+}
+
+/// A client of the cluster that the tests run on.
+pub async fn client() -> Result<Client> {
+    let file = kubeconfig()?;
+    let kubeconfig = Kubeconfig::read_from(&file).with_context(|| format!("read {}", file.display()))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .with_context(|| format!("use {}", file.display()))?;

@@ -59,7 +59,7 @@ pub async fn an_acked_task_never_comes_back<H: Harness>(harness: H) {
 pub async fn a_delay_survives_a_death<H: Harness>(harness: H) {
     let mut scene = Scene::of(harness);
     scene.publish(&[task("late", LANE)]).await;
-    let delay = Duration::from_secs(if scene.harness.skips_time() { 3600 } else { 3 });
+    let delay = scene.delay(Duration::from_hours(1), Duration::from_secs(3));
     take(&mut scene.consumer(1).await).await.retry(delay, failure(Reason::OpenFailed, "no")).await.unwrap();
     scene.kill().await;
     scene.settles_at(depth(0, 0, 1, 0)).await;

@@ -80,6 +80,12 @@ impl<H: Harness> Scene<H> {
         self.queue = self.harness.queue();
     }
 
+    /// A delay that is seen counted before it ends: `long` where time can be skipped, else `short` beyond what the counts
+    /// lag behind.
+    pub(super) fn delay(&self, long: Duration, short: Duration) -> Duration {
+        if self.harness.skips_time() { long } else { short + 2 * self.harness.lag() }
+    }
+
     pub(super) async fn publish(&self, tasks: &[Task]) {
         let done = self.queue.publish(tasks.to_vec()).await.unwrap();
         assert_eq!(done.new + done.known, tasks.len());

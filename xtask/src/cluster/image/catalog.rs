@@ -57,7 +57,10 @@ pub(crate) const IMAGES: [Image; 8] = [
     debian(
         "scrapefleet",
         "localhost/scrapefleet/scrapefleet:dev",
-        &[Ingredient::Program { package: "scrapefleet-cli", binary: "scrapefleet" }],
+        &[
+            Ingredient::Program { package: "scrapefleet-cli", binary: "scrapefleet" },
+            Ingredient::Program { package: "scrapefleet-operator", binary: "scrapefleet-operator" },
+        ],
     ),
 ];
 

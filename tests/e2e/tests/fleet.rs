@@ -1,0 +1,89 @@
+//! Fleets at work: what a person applies, and what becomes of it.
+
+mod scene;
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use kube::api::{Patch, PatchParams};
+use scrapefleet_api::{ScrapeFleet, status::Phase};
+use scrapefleet_e2e::in_namespace;
+use scene::Scene;
+use serde_json::json;
+
+/// How long a fleet may take to hold, from its application on a node that has the images.
+const HOLDS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a change of the number of bots may take.
+const SCALES_WITHIN: Duration = Duration::from_mins(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_battle_is_in_the_bucket_once() -> Result<()> {
+    in_namespace("fleet", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        scene.fleet.holds(3, HOLDS_WITHIN).await?;
+        scene.fleet.stores(10, Duration::from_mins(5)).await?;
+        scene.check(10).await
+    })
+    .await
+}
+
+/// More bots, fewer bots, another image of mind: what is held goes on elsewhere, and nothing is lost or doubled.
+#[tokio::test(flavor = "multi_thread")]
+async fn bots_come_and_go_without_a_trace() -> Result<()> {
+    in_namespace("scale", async |space| {
+        let scene = Scene::start(&space, &json!({ "bots": { "min": 1, "max": 3, "holdsPerBot": 4 } })).await?;
+        let fleet = &scene.fleet;
+        fleet.holds(3, HOLDS_WITHIN).await?;
+        fleet.status_when("has two bots or more", SCALES_WITHIN, |status| status.ready >= Some(2)).await?;
+
+        fleet.patch(&json!({ "spec": { "bots": { "max": 1 } } })).await?;
+        fleet.status_when("has one bot", SCALES_WITHIN, |status| status.replicas == Some(1)).await?;
+
+        let fleets = space.api::<ScrapeFleet>();
+        fleet.patch(&json!({ "spec": { "bots": { "max": 3 } } })).await?;
+        let scale = json!({ "spec": { "replicas": 2 } });
+        fleets.patch_scale(&fleet.name, &PatchParams::default(), &Patch::Merge(&scale)).await?;
+        fleet.status_when("has two bots", SCALES_WITHIN, |status| status.ready >= Some(2)).await?;
+        scene.check(5).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_fleet_holds_nothing_and_goes_on_where_it_was() -> Result<()> {
+    in_namespace("suspend", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        let fleet = &scene.fleet;
+        fleet.holds(3, HOLDS_WITHIN).await?;
+        fleet.patch(&json!({ "spec": { "suspend": true } })).await?;
+        let suspended = |phase: Option<Phase>| phase == Some(Phase::Suspended);
+        fleet.status_when("is suspended", SCALES_WITHIN, |status| suspended(status.phase)).await?;
+        ensure!(fleet.pods("bot").await?.is_empty(), "a suspended fleet has bots");
+        fleet.patch(&json!({ "spec": { "suspend": false } })).await?;
+        fleet.holds(3, HOLDS_WITHIN).await?;
+        scene.check_stored(1).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_fleet_leaves_no_pod_and_keeps_its_queue() -> Result<()> {
+    in_namespace("delete", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        let fleet = &scene.fleet;
+        fleet.holds(3, HOLDS_WITHIN).await?;
+        let applied = fleet.get().await?;
+        fleet.delete().await?;
+        fleet.gone(SCALES_WITHIN).await?;
+        space
+            .until("no pod of the fleet is left", SCALES_WITHIN, async || {
+                let left = [fleet.pod_names("bot").await?, fleet.pod_names("watcher").await?].concat();
+                Ok(left.is_empty().then_some(()))
+            })
+            .await?;
+        let ledger = scene.fleet.ledger_of(&applied, &scene.backing).await?;
+        ensure!(ledger.balances() && ledger.discovered > 0, "{ledger:?}");
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,100 @@
+//! The queue on a real RabbitMQ: the contract of every queue, and what only a broker can do to one.
+//!
+//! The broker is the one of the cluster. `SCRAPEFLEET_E2E_RABBITMQ=host:port,host:port` (AMQP, management API) names
+//! another, which must be on this machine's loopback address or reachable from it, with user guest and password guest;
+//! it is for the work on the queue alone, and CI uses the cluster. Every test has queues of its own and deletes them.
+//!
+//! What kills the broker is in `broker_death.rs`, a binary of its own.
+
+mod broker;
+
+use std::time::Duration;
+
+use broker::{Broker, lane, task};
+use scrapefleet_queue::{
+    QueueError,
+    contract::Harness as _,
+    rabbitmq::{self, Options, Password},
+};
+
+scrapefleet_queue::queue_contract!(Broker::start().await);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_is_refused_in_clear_text_without_it() {
+    let broker = Broker::start().await;
+    let options = Options { password: Password::new("s3cret-wrong".to_owned()), ..broker.options() };
+    let error = rabbitmq::connect(options).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, QueueError::Refused(_)), "{text}");
+    assert!(text.contains("password") && !text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_not_there_is_unreachable_with_its_address() {
+    let broker = Broker::start().await;
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = Options { url: format!("amqp://127.0.0.1:{port}"), ..broker.options() };
+    let error = rabbitmq::connect(options).await.unwrap_err();
+    let expected = format!("127.0.0.1:{port}");
+    assert!(matches!(&error, QueueError::Unreachable(why) if why.contains(&expected)), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_of_another_make_are_refused_with_what_was_found_and_wanted() {
+    let broker = Broker::start().await;
+    let options = Options { copies: Some(3), ..broker.options() };
+    let error = rabbitmq::connect(options).await.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, QueueError::Refused(_)), "{text}");
+    assert!(
+        text.contains(&broker.options().scope) && text.contains("'3'") && text.contains("current is"),
+        "{text}"
+    );
+    assert!(text.contains("Set the manifest back"), "{text}");
+    // And what was there goes on as before.
+    broker.queue().publish(vec![task("after", "default")]).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_broker_takes_a_task_away_only_long_after_the_longest_hold() {
+    let broker = Broker::start().await;
+    let queue = broker.describe("lane.default").await;
+    let timeout = queue["arguments"]["x-consumer-timeout"].as_u64().unwrap();
+    assert!(u128::from(timeout) >= 2 * broker.options().longest_hold.as_millis(), "{queue}");
+    assert!(broker.options().longest_hold >= Duration::from_mins(35));
+    assert_eq!(queue["arguments"]["x-dead-letter-strategy"], "at-least-once", "{queue}");
+    assert_eq!(queue["durable"], true, "{queue}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_fleets_on_one_broker_do_not_touch_each_other() {
+    let (one, other) = (Broker::start().await, Broker::start().await);
+    one.queue().publish(vec![task("mine", "default")]).await.unwrap();
+    let mut consumer = other.queue().consume(broker::options(1, &["default"])).await.unwrap();
+    let got = scrapefleet_policy::within(Duration::from_secs(1), "nothing", consumer.next()).await;
+    assert!(got.is_err(), "the task of one fleet came to the other");
+    let lock = one.queue().try_lock("watcher").await.unwrap();
+    assert!(lock.is_some() && other.queue().try_lock("watcher").await.unwrap().is_some());
+    rabbitmq::delete(&other.options()).await.unwrap();
+    assert_eq!(one.queue().pending().await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_leads_nowhere_is_an_error() {
+    let broker = Broker::start().await;
+    let error = broker.queue().publish(vec![task("lost", "elsewhere")]).await.unwrap_err();
+    assert!(matches!(&error, QueueError::Refused(why) if why.contains("elsewhere")), "{error}");
+    // The broker's own word for it, past the check of the client.
+    let error = broker.rabbit().publish_raw(&lane("elsewhere"), b"{}").await.unwrap_err();
+    assert!(matches!(&error, QueueError::Refused(why) if why.contains("no queue for")), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_fleet_leaves_nothing() {
+    let broker = Broker::start().await;
+    broker.queue().publish(vec![task("gone", "default")]).await.unwrap();
+    assert!(broker.everything().await > 20);
+    rabbitmq::delete(&broker.options()).await.unwrap();
+    assert_eq!(broker.everything().await, 0);
+}
