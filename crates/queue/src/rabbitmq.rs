@@ -35,6 +35,7 @@ mod claim;
 mod consumer;
 mod dead;
 mod delay;
+mod desk;
 mod fault;
 mod graph;
 mod journal;
@@ -46,6 +47,7 @@ mod management;
 mod names;
 mod options;
 mod session;
+mod taker;
 mod topology;
 
 use consumer::RabbitConsumer;

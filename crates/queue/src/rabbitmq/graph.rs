@@ -77,7 +77,7 @@ impl Drop for Graph {
     fn drop(&mut self) {
         self.keeper.abort();
         if let State::Up(link) = &*self.state.borrow() {
-            link.fail(QueueError::Closed);
+            link.fail(&QueueError::Closed);
         }
     }
 }
