@@ -11,6 +11,7 @@ mod broker;
 use std::time::Duration;
 
 use broker::{Broker, lane, task};
+use scrapefleet_policy::within;
 use scrapefleet_queue::{
     QueueError,
     contract::Harness as _,
@@ -68,11 +69,22 @@ async fn the_broker_takes_a_task_away_only_long_after_the_longest_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_that_were_made_for_shorter_holds_are_refused() {
+    let broker = Broker::start().await;
+    let options = Options { longest_hold: Duration::from_hours(30), ..broker.options() };
+    let error = rabbitmq::connect(options).await.unwrap_err();
+    assert!(
+        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000")),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_fleets_on_one_broker_do_not_touch_each_other() {
     let (one, other) = (Broker::start().await, Broker::start().await);
     one.queue().publish(vec![task("mine", "default")]).await.unwrap();
     let mut consumer = other.queue().consume(broker::options(1, &["default"])).await.unwrap();
-    let got = scrapefleet_policy::within(Duration::from_secs(1), "nothing", consumer.next()).await;
+    let got = within(Duration::from_secs(1), "nothing", consumer.next()).await;
     assert!(got.is_err(), "the task of one fleet came to the other");
     let lock = one.queue().try_lock("watcher").await.unwrap();
     assert!(lock.is_some() && other.queue().try_lock("watcher").await.unwrap().is_some());
