@@ -152,6 +152,13 @@ pub async fn delete(options: &Options) -> Result<(), QueueError> {
 }
 
 impl RabbitMq {
+    /// Closes the connection: held tasks go back, locks are free, and consumers and later calls, through any handle, answer
+    /// [`QueueError::Closed`]. Without it the connection ends with the last handle, consumer and claim.
+    pub async fn close(&self) -> Result<(), QueueError> {
+        self.inner.graph.close().await;
+        Ok(())
+    }
+
     /// Puts `message` into `lane` as it is, as a program of another version might have.
     pub async fn publish_raw(&self, lane: &LaneName, message: &[u8]) -> Result<(), QueueError> {
         let letter = letter::about(Kind::New, lane, None, message.to_vec());
@@ -219,10 +226,12 @@ impl TaskQueue for RabbitMq {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
+        self.inner.graph.check_open()?;
         Ok(self.inner.management.totals(&self.inner.graph.names).await?.sum())
     }
 
     async fn lane_depths(&self) -> Result<BTreeMap<LaneName, Depth>, QueueError> {
+        self.inner.graph.check_open()?;
         let totals = self.inner.management.totals(&self.inner.graph.names).await?;
         let mut lanes = totals.lanes;
         if totals.delayed > 0 {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use broker::{Broker, lane, task};
 use scrapefleet_policy::within;
 use scrapefleet_queue::{
-    QueueError,
+    QueueError, TaskQueue as _,
     contract::Harness as _,
     rabbitmq::{self, Depths, Options, Password},
 };
@@ -131,4 +131,32 @@ async fn a_deleted_fleet_leaves_nothing() {
     assert!(broker.everything().await > 20);
     rabbitmq::delete(&broker.options()).await.unwrap();
     assert_eq!(broker.everything().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_queue_gives_back_what_it_held_and_says_that_it_is_closed() {
+    let broker = Broker::start().await;
+    let closing = rabbitmq::connect(broker.options()).await.unwrap();
+    closing.publish(vec![task("held", "default")]).await.unwrap();
+    let mut consumer = closing.consume(broker::options(2, &["default"])).await.unwrap();
+    let mut claim = consumer.next().await.unwrap();
+    let lock = closing.try_lock("watcher").await.unwrap().unwrap();
+
+    let waiting = tokio::spawn(async move { consumer.next().await.map(|claim| claim.task().id.clone()) });
+    closing.close().await.unwrap();
+    closing.close().await.unwrap();
+    let next = within(Duration::from_secs(5), "the end of the wait", waiting).await.unwrap().unwrap();
+    let answers = [
+        next.map(drop),
+        claim.ack().await,
+        closing.clone().publish(vec![task("late", "default")]).await.map(drop),
+        closing.depth().await.map(drop),
+        closing.pending().await.map(drop),
+    ];
+    assert!(answers.iter().all(|answer| matches!(answer, Err(QueueError::Closed))), "{answers:?}");
+
+    let mut other = broker.queue().consume(broker::options(1, &["default"])).await.unwrap();
+    let again = within(Duration::from_secs(5), "the task", other.next()).await.unwrap().unwrap();
+    assert_eq!(again.task().id.as_str(), "held");
+    assert!(!lock.held() && broker.queue().try_lock("watcher").await.unwrap().is_some());
 }

@@ -62,7 +62,7 @@ impl Drop for RabbitConsumer {
     }
 }
 
-/// Serves a consumer, over one connection after the other, until it is dropped.
+/// Serves a consumer, over one connection after the other, until it is dropped or the queue is closed.
 async fn work(
     desk: Arc<Desk>,
     graph: Arc<Graph>,
@@ -82,6 +82,10 @@ async fn work(
             opened = reopen(&graph) => opened,
             () = desk.gone() => break,
         };
+        if graph.check_open().is_err() {
+            desk.end();
+            break;
+        }
     }
     desk.clear();
 }

@@ -25,6 +25,8 @@ pub(super) struct DeskState {
     /// At most as many as the consumer has lanes.
     pub(super) fetched: VecDeque<RabbitClaim>,
     refused: Option<QueueError>,
+    /// There will be no more tasks.
+    over: bool,
     pub(super) waiting: bool,
     pub(super) closed: bool,
     /// The session of the moment.
@@ -63,7 +65,8 @@ impl Desk {
                 return Some(Ok(claim));
             }
         }
-        state.refused.take().map(Err)
+        let over = state.over.then_some(QueueError::Closed);
+        over.or_else(|| state.refused.take()).map(Err)
     }
 
     pub(super) fn put(&self, claim: RabbitClaim) {
@@ -73,6 +76,12 @@ impl Desk {
 
     pub(super) fn refuse(&self, why: QueueError) {
         self.state().refused = Some(why);
+        self.answered.notify_one();
+    }
+
+    /// There will be no more tasks: the queue was closed.
+    pub(super) fn end(&self) {
+        self.state().over = true;
         self.answered.notify_one();
     }
 
