@@ -20,7 +20,7 @@
 //! - A task that came back unfinished [`MAX_DELIVERIES`] times is given up. Releasing counts nothing.
 //! - Delays are rounded up to whole seconds; the longest is [`LONGEST_DELAY`].
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -35,6 +35,7 @@ mod claim;
 mod consumer;
 mod dead;
 mod delay;
+mod desk;
 mod fault;
 mod graph;
 mod journal;
@@ -46,6 +47,7 @@ mod management;
 mod names;
 mod options;
 mod session;
+mod taker;
 mod topology;
 
 use consumer::RabbitConsumer;
@@ -92,9 +94,53 @@ pub async fn connect(options: Options) -> Result<RabbitMq, QueueError> {
     options::check(&options)?;
     let address = Address::of(&options)?;
     let management = Management::of(&options, &address)?;
+    let longest_hold = options.longest_hold;
     let graph = Arc::new(Box::pin(Graph::connect(options, address)).await?);
+    check_timeouts(&management, &graph.names, longest_hold).await?;
     let ledger = tokio::sync::Mutex::default();
     Ok(RabbitMq { inner: Arc::new(Inner { graph, management, ledger }) })
+}
+
+/// Refuses queues that were made for shorter holds: the broker itself does not compare this argument.
+async fn check_timeouts(
+    management: &Management,
+    names: &Names,
+    longest_hold: Duration,
+) -> Result<(), QueueError> {
+    let wanted = topology::consumer_timeout(longest_hold);
+    let timeouts = match management.timeouts(names).await {
+        Ok(timeouts) => timeouts,
+        Err(why) => {
+            tracing::warn!(error = %why, "whether the queues allow holds as long as these is not known");
+            return Ok(());
+        }
+    };
+    match timeouts.into_iter().find(|(_, found)| found.is_some_and(|found| found < wanted)) {
+        None => Ok(()),
+        Some((queue, found)) => Err(QueueError::Refused(format!(
+            "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {} ms, and {wanted} ms are needed for \
+             holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time",
+            found.unwrap_or_default()
+        ))),
+    }
+}
+
+/// Reads the depths of all fleets of a vhost by one request, for who looks after many.
+#[derive(Debug)]
+pub struct Depths {
+    management: Management,
+}
+
+impl Depths {
+    /// A reader for the broker of `options`; scope and lanes do not matter. Nothing is asked yet.
+    pub fn of(options: &Options) -> Result<Self, QueueError> {
+        Ok(Self { management: Management::of(options, &Address::of(options)?)? })
+    }
+
+    /// The depth of every fleet, by scope. As old as those of [`TaskQueue::depth`].
+    pub async fn read(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
+        self.management.depths().await
+    }
 }
 
 /// Deletes everything of a fleet from its broker: waiting tasks, dead letters, journal. Nobody should use it any more;
@@ -106,6 +152,13 @@ pub async fn delete(options: &Options) -> Result<(), QueueError> {
 }
 
 impl RabbitMq {
+    /// Closes the connection: held tasks go back, locks are free, and consumers and later calls, through any handle, answer
+    /// [`QueueError::Closed`]. Without it the connection ends with the last handle, consumer and claim.
+    pub async fn close(&self) -> Result<(), QueueError> {
+        self.inner.graph.close().await;
+        Ok(())
+    }
+
     /// Puts `message` into `lane` as it is, as a program of another version might have.
     pub async fn publish_raw(&self, lane: &LaneName, message: &[u8]) -> Result<(), QueueError> {
         let letter = letter::about(Kind::New, lane, None, message.to_vec());
@@ -173,12 +226,12 @@ impl TaskQueue for RabbitMq {
     }
 
     async fn depth(&self) -> Result<Depth, QueueError> {
-        let totals = self.inner.management.totals(&self.inner.graph.names).await?;
-        let sum = totals.lanes.into_values().fold(Depth::default(), |sum, lane| sum + lane);
-        Ok(Depth { delayed: totals.delayed, ..sum })
+        self.inner.graph.check_open()?;
+        Ok(self.inner.management.totals(&self.inner.graph.names).await?.sum())
     }
 
     async fn lane_depths(&self) -> Result<BTreeMap<LaneName, Depth>, QueueError> {
+        self.inner.graph.check_open()?;
         let totals = self.inner.management.totals(&self.inner.graph.names).await?;
         let mut lanes = totals.lanes;
         if totals.delayed > 0 {

@@ -11,10 +11,11 @@ mod broker;
 use std::time::Duration;
 
 use broker::{Broker, lane, task};
+use scrapefleet_policy::within;
 use scrapefleet_queue::{
-    QueueError,
+    QueueError, TaskQueue as _,
     contract::Harness as _,
-    rabbitmq::{self, Options, Password},
+    rabbitmq::{self, Depths, Options, Password},
 };
 
 scrapefleet_queue::queue_contract!(Broker::start().await);
@@ -68,11 +69,44 @@ async fn the_broker_takes_a_task_away_only_long_after_the_longest_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_that_were_made_for_shorter_holds_are_refused() {
+    let broker = Broker::start().await;
+    let options = Options { longest_hold: Duration::from_hours(30), ..broker.options() };
+    let error = rabbitmq::connect(options).await.unwrap_err();
+    assert!(
+        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000")),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_depths_of_all_fleets_are_read_at_once() {
+    let (one, other) = (Broker::start().await, Broker::start().await);
+    one.queue().publish(vec![task("x", "a"), task("y", "b")]).await.unwrap();
+    other.queue().publish(vec![task("x", "a")]).await.unwrap();
+    let depths = Depths::of(&one.options()).unwrap();
+    let expected = [(one.options().scope, 2), (other.options().scope, 1)];
+    let settled = within(Duration::from_secs(20), "depths", async {
+        loop {
+            let read = depths.read().await.unwrap();
+            if expected
+                .iter()
+                .all(|(scope, ready)| read.get(scope).is_some_and(|depth| depth.ready == *ready))
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    settled.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_fleets_on_one_broker_do_not_touch_each_other() {
     let (one, other) = (Broker::start().await, Broker::start().await);
     one.queue().publish(vec![task("mine", "default")]).await.unwrap();
     let mut consumer = other.queue().consume(broker::options(1, &["default"])).await.unwrap();
-    let got = scrapefleet_policy::within(Duration::from_secs(1), "nothing", consumer.next()).await;
+    let got = within(Duration::from_secs(1), "nothing", consumer.next()).await;
     assert!(got.is_err(), "the task of one fleet came to the other");
     let lock = one.queue().try_lock("watcher").await.unwrap();
     assert!(lock.is_some() && other.queue().try_lock("watcher").await.unwrap().is_some());
@@ -97,4 +131,32 @@ async fn a_deleted_fleet_leaves_nothing() {
     assert!(broker.everything().await > 20);
     rabbitmq::delete(&broker.options()).await.unwrap();
     assert_eq!(broker.everything().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_closed_queue_gives_back_what_it_held_and_says_that_it_is_closed() {
+    let broker = Broker::start().await;
+    let closing = rabbitmq::connect(broker.options()).await.unwrap();
+    closing.publish(vec![task("held", "default")]).await.unwrap();
+    let mut consumer = closing.consume(broker::options(2, &["default"])).await.unwrap();
+    let mut claim = consumer.next().await.unwrap();
+    let lock = closing.try_lock("watcher").await.unwrap().unwrap();
+
+    let waiting = tokio::spawn(async move { consumer.next().await.map(|claim| claim.task().id.clone()) });
+    closing.close().await.unwrap();
+    closing.close().await.unwrap();
+    let next = within(Duration::from_secs(5), "the end of the wait", waiting).await.unwrap().unwrap();
+    let answers = [
+        next.map(drop),
+        claim.ack().await,
+        closing.clone().publish(vec![task("late", "default")]).await.map(drop),
+        closing.depth().await.map(drop),
+        closing.pending().await.map(drop),
+    ];
+    assert!(answers.iter().all(|answer| matches!(answer, Err(QueueError::Closed))), "{answers:?}");
+
+    let mut other = broker.queue().consume(broker::options(1, &["default"])).await.unwrap();
+    let again = within(Duration::from_secs(5), "the task", other.next()).await.unwrap().unwrap();
+    assert_eq!(again.task().id.as_str(), "held");
+    assert!(!lock.held() && broker.queue().try_lock("watcher").await.unwrap().is_some());
 }

@@ -31,7 +31,7 @@ pub async fn retry_hides_a_task_and_counts<H: Harness>(harness: H) {
     let scene = Scene::of(harness);
     scene.publish(&tasks(LANE, 1)).await;
     let mut consumer = scene.consumer(1).await;
-    let delay = scene.delay(Duration::from_secs(600), Duration::from_secs(2));
+    let delay = scene.delay(Duration::from_mins(10), Duration::from_secs(2));
     for attempt in 1..4 {
         let mut claim = take(&mut consumer).await;
         assert_eq!(claim.task().attempt, attempt);

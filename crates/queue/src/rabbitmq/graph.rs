@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use scrapefleet_policy::{Backoff, Jitter, within};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 
 use super::{Options, link::Link, names::Names, options::Address};
 use crate::QueueError;
@@ -19,6 +22,8 @@ const REBUILD: Backoff = Backoff::from(Duration::from_millis(100)).to(Duration::
 enum State {
     Up(Arc<Link>),
     Down(QueueError),
+    /// For good, because somebody wanted it.
+    Closed,
 }
 
 /// Keeps a connection to one broker for one fleet. What uses it holds it; with the last user it ends.
@@ -28,6 +33,7 @@ pub(super) struct Graph {
     pub(super) address: Address,
     pub(super) names: Names,
     state: watch::Receiver<State>,
+    closing: Arc<Notify>,
     keeper: JoinHandle<()>,
 }
 
@@ -39,8 +45,26 @@ impl Graph {
         let link = Link::open(&options, &address, token(&jitter)).await?;
         let (sender, state) = watch::channel(State::Up(Arc::new(link)));
         let names = Names::new(options.scope.clone());
-        let keeper = tokio::spawn(keep(Arc::clone(&options), address.clone(), sender, jitter));
-        Ok(Self { options, address, names, state, keeper })
+        let closing = Arc::new(Notify::new());
+        let keeper =
+            Keeper { options: Arc::clone(&options), address: address.clone(), state: sender, jitter };
+        let keeper = tokio::spawn(keeper.work(Arc::clone(&closing)));
+        Ok(Self { options, address, names, state, closing, keeper })
+    }
+
+    /// Closes the connection, which is not made again. Returns when the broker has been told.
+    pub(super) async fn close(&self) {
+        self.closing.notify_one();
+        // With the keeper gone there is nothing left to close.
+        let _ = self.state.clone().wait_for(|state| matches!(state, State::Closed)).await;
+    }
+
+    /// Fails after it was closed.
+    pub(super) fn check_open(&self) -> Result<(), QueueError> {
+        match &*self.state.borrow() {
+            State::Closed => Err(QueueError::Closed),
+            State::Up(_) | State::Down(_) => Ok(()),
+        }
     }
 
     /// The present time.
@@ -55,6 +79,7 @@ impl Graph {
             Err(_) => match &*self.state.borrow() {
                 State::Up(link) => Ok(Arc::clone(link)),
                 State::Down(why) => Err(why.clone()),
+                State::Closed => Err(QueueError::Closed),
             },
         }
     }
@@ -65,10 +90,12 @@ impl Graph {
         let usable = |state: &State| match state {
             State::Up(link) => link.alive(),
             State::Down(why) => matches!(why, QueueError::Refused(_)),
+            State::Closed => true,
         };
         match state.wait_for(usable).await.map_err(|_| QueueError::Closed)?.clone() {
             State::Up(link) => Ok(link),
             State::Down(why) => Err(why),
+            State::Closed => Err(QueueError::Closed),
         }
     }
 }
@@ -77,40 +104,59 @@ impl Drop for Graph {
     fn drop(&mut self) {
         self.keeper.abort();
         if let State::Up(link) = &*self.state.borrow() {
-            link.fail(QueueError::Closed);
+            link.fail(&QueueError::Closed);
         }
     }
 }
 
-async fn keep(options: Arc<Options>, address: Address, state: watch::Sender<State>, jitter: Jitter) {
-    loop {
-        let State::Up(link) = state.borrow().clone() else { return };
-        let why = link.watch(&options).await;
-        tracing::warn!(broker = %address, scope = options.scope, error = %why, "the connection is rebuilt");
-        state.send_replace(State::Down(why));
-        link.close().await;
-        drop(link);
-        let link = rebuild(&options, &address, &state, &jitter).await;
-        tracing::info!(broker = %address, scope = options.scope, "connected again");
-        state.send_replace(State::Up(Arc::new(link)));
-    }
+/// What keeps the connection.
+struct Keeper {
+    options: Arc<Options>,
+    address: Address,
+    state: watch::Sender<State>,
+    jitter: Jitter,
 }
 
-async fn rebuild(
-    options: &Options,
-    address: &Address,
-    state: &watch::Sender<State>,
-    jitter: &Jitter,
-) -> Link {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        tokio::time::sleep(REBUILD.delay(attempt, jitter.draw())).await;
-        match Link::open(options, address, token(jitter)).await {
-            Ok(link) => return link,
-            Err(why) => {
-                tracing::warn!(broker = %address, attempt, error = %why, "not connected yet");
-                state.send_replace(State::Down(why));
+impl Keeper {
+    /// Mends the connection until it is to be closed.
+    async fn work(self, closing: Arc<Notify>) {
+        tokio::select! {
+            () = self.mend() => {}
+            () = closing.notified() => {}
+        }
+        let last = self.state.borrow().clone();
+        if let State::Up(link) = last {
+            link.close().await;
+        }
+        self.state.send_replace(State::Closed);
+    }
+
+    async fn mend(&self) {
+        let (broker, scope) = (&self.address, &self.options.scope);
+        loop {
+            let State::Up(link) = self.state.borrow().clone() else { return };
+            let why = link.watch(&self.options).await;
+            tracing::warn!(%broker, scope, error = %why, "the connection is rebuilt");
+            self.state.send_replace(State::Down(why));
+            link.close().await;
+            drop(link);
+            let link = self.rebuild().await;
+            tracing::info!(%broker, scope, "connected again");
+            self.state.send_replace(State::Up(Arc::new(link)));
+        }
+    }
+
+    async fn rebuild(&self) -> Link {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            tokio::time::sleep(REBUILD.delay(attempt, self.jitter.draw())).await;
+            match Link::open(&self.options, &self.address, token(&self.jitter)).await {
+                Ok(link) => return link,
+                Err(why) => {
+                    tracing::warn!(broker = %self.address, attempt, error = %why, "not connected yet");
+                    self.state.send_replace(State::Down(why));
+                }
             }
         }
     }

@@ -124,7 +124,7 @@ impl Link {
     }
 
     /// Declares it dead.
-    pub(super) fn fail(&self, why: QueueError) {
+    pub(super) fn fail(&self, why: &QueueError) {
         let first = self.death.send_if_modified(|death| {
             let first = death.is_none();
             if first {
@@ -154,8 +154,8 @@ impl Link {
             tokio::select! {
                 why = self.died() => return why,
                 event = events.next() => match event {
-                    Some(Event::Error(error)) => self.fail(fault::of(&self.address, "stay connected", &error)),
-                    None => self.fail(fault::unreachable(&self.address, "stay connected", "the connection is gone")),
+                    Some(Event::Error(error)) => self.fail(&fault::of(&self.address, "stay connected", &error)),
+                    None => self.fail(&fault::unreachable(&self.address, "stay connected", "the connection is gone")),
                     Some(_) => {}
                 },
                 () = tokio::time::sleep(LOOK_EVERY) => {
@@ -175,7 +175,7 @@ impl Link {
         channels.retain(|channel| channel.status().connected());
         drop(channels);
         if closed || !self.connection.status().connected() {
-            self.fail(fault::unreachable(&self.address, "stay connected", "a channel was closed"));
+            self.fail(&fault::unreachable(&self.address, "stay connected", "a channel was closed"));
         }
     }
 
@@ -220,7 +220,7 @@ impl Link {
         what: &'static str,
         call: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, QueueError> {
-        self.attempt(what, call).await.inspect_err(|why| self.fail(why.clone()))
+        self.attempt(what, call).await.inspect_err(|why| self.fail(why))
     }
 
     /// One call to the broker, under a deadline.
@@ -243,7 +243,7 @@ impl Link {
     pub(super) async fn publish(&self, letters: &[Letter]) -> Result<(), QueueError> {
         for part in letters.chunks(WINDOW) {
             let sent = self.send(&self.publisher, part).await;
-            let confirmed = sent.inspect_err(|why| self.fail(why.clone()))?;
+            let confirmed = sent.inspect_err(|why| self.fail(why))?;
             self.check(part, confirmed)?;
         }
         Ok(())
@@ -301,7 +301,7 @@ impl Link {
 
     /// Closes the connection.
     pub(super) async fn close(&self) {
-        self.fail(QueueError::Closed);
+        self.fail(&QueueError::Closed);
         close(&self.connection).await;
     }
 }

@@ -58,12 +58,12 @@ pub(super) async fn take(link: &Arc<Link>, name: &str) -> Result<Option<RabbitLo
         Ok(Err(error)) if fault::is_locked(&error) => Ok(None),
         Ok(Err(error)) => {
             let why = fault::of(&link.address, "lock", &error);
-            link.fail(why.clone());
+            link.fail(&why);
             Err(why)
         }
         Err(expired) => {
             let why = fault::unreachable(&link.address, "lock", &expired.to_string());
-            link.fail(why.clone());
+            link.fail(&why);
             Err(why)
         }
     }

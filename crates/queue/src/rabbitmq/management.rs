@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, StatusCode};
 use scrapefleet_api::LaneName;
 use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 
 use super::{
     Options,
@@ -25,6 +26,9 @@ use crate::{Depth, QueueError};
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// The most queues in one answer: the API allows no more.
 const PAGE: usize = 500;
+
+/// What is read of a queue to count what is in it.
+const COUNTS: &str = "name,messages,messages_ready,messages_unacknowledged";
 
 /// A client of the management API for one vhost.
 pub(super) struct Management {
@@ -52,11 +56,27 @@ pub(super) struct Counted {
     messages_unacknowledged: u64,
 }
 
+/// How a queue was made.
+#[derive(Deserialize)]
+struct Made {
+    name: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+}
+
 /// How many tasks are where. What is delayed is not known by lane.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) lanes: BTreeMap<LaneName, Depth>,
     pub(super) delayed: u64,
+}
+
+impl Totals {
+    /// All lanes together.
+    pub(super) fn sum(self) -> Depth {
+        let sum = self.lanes.into_values().fold(Depth::default(), |sum, lane| sum + lane);
+        Depth { delayed: self.delayed, ..sum }
+    }
 }
 
 impl std::fmt::Debug for Management {
@@ -96,10 +116,32 @@ impl Management {
 
     /// How many tasks of a fleet are where, by one request.
     pub(super) async fn totals(&self, names: &Names) -> Result<Totals, QueueError> {
-        let columns = "name,messages,messages_ready,messages_unacknowledged";
         let pattern = names.pattern(&["lane", "dead", "delay"]);
-        let queues: Vec<Counted> = self.list("queues", &pattern, columns).await?;
+        let queues: Vec<Counted> = self.list("queues", &pattern, COUNTS).await?;
         Ok(total(names, &queues))
+    }
+
+    /// The depth of every fleet on the vhost, by scope.
+    pub(super) async fn depths(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
+        let queues: Vec<Counted> = self.list("queues", Names::of_all_fleets(), COUNTS).await?;
+        let mut fleets: BTreeMap<String, Vec<Counted>> = BTreeMap::new();
+        for queue in queues {
+            if let Some(scope) = Names::scope_of(&queue.name) {
+                fleets.entry(scope.to_owned()).or_default().push(queue);
+            }
+        }
+        let depth = |(scope, queues): (String, Vec<Counted>)| {
+            let depth = total(&Names::new(scope.clone()), &queues).sum();
+            (scope, depth)
+        };
+        Ok(fleets.into_iter().map(depth).collect())
+    }
+
+    /// The lanes' queues, and after how many milliseconds without a finish each takes a task away.
+    pub(super) async fn timeouts(&self, names: &Names) -> Result<Vec<(String, Option<i64>)>, QueueError> {
+        let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), "name,arguments").await?;
+        let timeout = |queue: &Made| queue.arguments.get("x-consumer-timeout").and_then(Value::as_i64);
+        Ok(queues.into_iter().map(|queue| (queue.name.clone(), timeout(&queue))).collect())
     }
 
     /// The sessions that live.

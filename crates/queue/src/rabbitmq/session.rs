@@ -131,7 +131,7 @@ impl Session {
 
     fn fail(&self, why: &QueueError) {
         if self.working.load(Ordering::Acquire) {
-            self.link.fail(why.clone());
+            self.link.fail(why);
         }
     }
 

@@ -1,5 +1,6 @@
 //! A fleet's queue on the real broker, as the tests of queues use it.
 #![allow(dead_code, reason = "shared by binaries that use parts of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
