@@ -1,5 +1,7 @@
 //! The operator: makes what a ScrapeFleet says true.
 
+pub mod lease;
 pub mod observed;
+pub mod plan;
 
 pub use observed::Observed;
