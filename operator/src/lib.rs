@@ -1,5 +1,6 @@
 //! The operator: makes what a ScrapeFleet says true.
 
+pub mod broker;
 pub mod lease;
 pub mod observed;
 pub mod plan;

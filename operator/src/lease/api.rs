@@ -48,7 +48,9 @@ impl LeaseApi {
                 lease.metadata.namespace = Some(self.namespace.clone());
                 of_write(self.api.create(&parameters, &lease).await, false)
             }
-            Request::Replace(lease) => of_write(self.api.replace(&self.name, &parameters, &lease).await, true),
+            Request::Replace(lease) => {
+                of_write(self.api.replace(&self.name, &parameters, &lease).await, true)
+            }
         }
     }
 
@@ -63,7 +65,9 @@ impl LeaseApi {
 fn of_write(answer: kube::Result<Lease>, existed: bool) -> kube::Result<Answer> {
     match answer {
         Ok(lease) => Ok(Answer::Is(lease)),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(Answer::Conflict),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+            Ok(Answer::Conflict)
+        }
         Err(kube::Error::Api(status)) if existed && status.is_not_found() => Ok(Answer::Absent),
         Err(error) => Err(error),
     }

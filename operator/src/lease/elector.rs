@@ -222,7 +222,8 @@ impl Elector {
 
     fn found(&mut self, lease: Lease, began: Instant, now: Instant) {
         self.sight(&lease, now);
-        let of_another = !self.is_ours(&lease) && lease.spec.as_ref().is_some_and(|s| record::holder(s).is_some());
+        let of_another =
+            !self.is_ours(&lease) && lease.spec.as_ref().is_some_and(|s| record::holder(s).is_some());
         if of_another && self.until.is_some() {
             let by = self.holder().unwrap_or_default().chars().take(LONGEST_HOLDER).collect();
             self.taken = Some(Lost::Taken { by });
@@ -251,7 +252,8 @@ impl Elector {
 
     /// Whether the lease last seen can still be its holder's; then the next look is in its turn, or when it can not.
     fn wait_for_expiry(&mut self, began: Instant, now: Instant) -> bool {
-        let Some(expiry) = self.seen.as_ref().map(|(spec, at)| *at + record::patience(spec, &self.timing)) else {
+        let Some(expiry) = self.seen.as_ref().map(|(spec, at)| *at + record::patience(spec, &self.timing))
+        else {
             return false;
         };
         if now >= expiry {

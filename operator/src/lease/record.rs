@@ -102,7 +102,13 @@ mod tests {
         let seen: Vec<_> = [first, again, freed, other]
             .map(spec)
             .iter()
-            .map(|s| (holder(s).map(str::to_owned), s.lease_transitions.unwrap(), s.acquire_time.clone().unwrap().0))
+            .map(|s| {
+                (
+                    holder(s).map(str::to_owned),
+                    s.lease_transitions.unwrap(),
+                    s.acquire_time.clone().unwrap().0,
+                )
+            })
             .collect();
         let (a, b) = (Some("a".to_owned()), Some("b".to_owned()));
         assert_eq!(seen, [(a.clone(), 0, at(1)), (a, 0, at(1)), (None, 0, at(4)), (b, 1, at(5))]);
@@ -121,7 +127,8 @@ mod tests {
                 held = next;
             }
         }
-        let hostile = lease(LeaseSpec { renew_time: Some(MicroTime(Timestamp::MAX)), ..LeaseSpec::default() });
+        let hostile =
+            lease(LeaseSpec { renew_time: Some(MicroTime(Timestamp::MAX)), ..LeaseSpec::default() });
         assert_ne!(spec(held_by("a", hostile.clone(), &timing, WALL)).renew_time, spec(hostile).renew_time);
     }
 

@@ -59,7 +59,9 @@ impl Server {
             Request::Create(lease) => self.store(lease),
             Request::Replace(lease) => match &self.lease {
                 None => Answer::Absent,
-                Some(mine) if mine.metadata.resource_version != lease.metadata.resource_version => Answer::Conflict,
+                Some(mine) if mine.metadata.resource_version != lease.metadata.resource_version => {
+                    Answer::Conflict
+                }
                 Some(_) => self.store(lease),
             },
         }
@@ -103,7 +105,11 @@ impl World {
     fn birth(&mut self) -> Process {
         self.born += 1;
         Process {
-            elector: Elector::new(format!("p{}", self.born), self.timing, Jitter::seeded(self.random.u64(..))),
+            elector: Elector::new(
+                format!("p{}", self.born),
+                self.timing,
+                Jitter::seeded(self.random.u64(..)),
+            ),
             rate: 0.87 + 0.26 * self.random.f64(), // at most 1.3 times another's
             offset: Duration::from_secs(self.random.u64(0..1_000_000)),
             call: None,
@@ -186,7 +192,12 @@ impl World {
         for request in take(&mut self.server.requests, |request| request.arrives <= now) {
             let what = self.server.handle(request.what);
             if let Some(travel) = self.travel(request.process) {
-                self.answers.push(Message { arrives: now + travel, what, process: request.process, call: request.call });
+                self.answers.push(Message {
+                    arrives: now + travel,
+                    what,
+                    process: request.process,
+                    call: request.call,
+                });
             }
         }
     }
@@ -253,7 +264,8 @@ fn simulate(seed: u64, timing: Timing) -> Result<Duration, String> {
     world.faults = false;
     world.run_for(QUIET)?;
     let [leader] = world.leaders()[..] else { return Err("nobody leads though all is quiet".to_owned()) };
-    let transitions = |world: &World| world.server.lease.clone().and_then(|lease| lease.spec?.lease_transitions);
+    let transitions =
+        |world: &World| world.server.lease.clone().and_then(|lease| lease.spec?.lease_transitions);
     let before = transitions(&world);
     world.run_for(QUIET)?;
     if (world.leaders(), transitions(&world)) != (vec![leader], before) {
@@ -282,6 +294,7 @@ fn never_two_lead_and_soon_after_one_dies_another_does() {
 fn the_simulation_finds_two_leaders_where_the_times_allow_them() {
     let seconds = Duration::from_secs;
     let careless = Timing { lease: seconds(6), renew_deadline: seconds(10), retry: seconds(2) };
-    let found = (0..50).filter_map(|seed| simulate(seed, careless).err()).filter(|why| why.ends_with("lead")).count();
+    let found =
+        (0..50).filter_map(|seed| simulate(seed, careless).err()).filter(|why| why.ends_with("lead")).count();
     assert!(found > 10, "{found} of 50");
 }

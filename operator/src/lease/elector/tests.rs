@@ -45,7 +45,9 @@ impl Scene {
     /// The write asked for at `began` succeeds at `now`.
     fn write(&mut self, began: f64, now: f64) -> Request {
         let Next::Ask(request) = self.next(began) else { panic!("nothing asked: {:?}", self.next(began)) };
-        let (Request::Create(lease) | Request::Replace(lease)) = request.clone() else { panic!("{request:?}") };
+        let (Request::Create(lease) | Request::Replace(lease)) = request.clone() else {
+            panic!("{request:?}")
+        };
         self.elector.answered(Answer::Is(lease), self.at(began), self.at(now));
         request
     }
