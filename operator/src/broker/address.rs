@@ -87,7 +87,7 @@ impl fmt::Debug for Broker {
             .field("at", &self.at)
             .field("vhost", &self.vhost)
             .field("user", user)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

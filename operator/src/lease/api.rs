@@ -31,7 +31,7 @@ impl LeaseApi {
     /// server refuses for being busy; dropping the call ends that too.
     pub(crate) async fn ask(&self, request: Request, limit: Duration) -> Answer {
         let verb = verb(&request);
-        let answer = within(limit, verb, self.send(request)).await;
+        let answer = within(limit, verb, Box::pin(self.send(request))).await;
         match answer.map_err(|expired| expired.to_string()) {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => self.failed(verb, &error.to_string()),
@@ -42,7 +42,7 @@ impl LeaseApi {
     async fn send(&self, request: Request) -> kube::Result<Answer> {
         let parameters = PostParams::default();
         match request {
-            Request::Read => Ok(self.api.get_opt(&self.name).await?.map_or(Answer::Absent, Answer::Is)),
+            Request::Read => Ok(self.api.get_opt(&self.name).await?.map_or(Answer::Absent, found)),
             Request::Create(mut lease) => {
                 lease.metadata.name = Some(self.name.clone());
                 lease.metadata.namespace = Some(self.namespace.clone());
@@ -64,13 +64,17 @@ impl LeaseApi {
 /// namespace that is missing.
 fn of_write(answer: kube::Result<Lease>, existed: bool) -> kube::Result<Answer> {
     match answer {
-        Ok(lease) => Ok(Answer::Is(lease)),
+        Ok(lease) => Ok(found(lease)),
         Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
             Ok(Answer::Conflict)
         }
         Err(kube::Error::Api(status)) if existed && status.is_not_found() => Ok(Answer::Absent),
         Err(error) => Err(error),
     }
+}
+
+fn found(lease: Lease) -> Answer {
+    Answer::Is(Box::new(lease))
 }
 
 fn verb(request: &Request) -> &'static str {

@@ -38,16 +38,16 @@ pub(crate) enum Request {
     /// Read the lease.
     Read,
     /// Make the lease.
-    Create(Lease),
+    Create(Box<Lease>),
     /// Replace the lease, if it still has the version in this one.
-    Replace(Lease),
+    Replace(Box<Lease>),
 }
 
 /// What the API server answered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
     /// The lease as it is: read, or as it was written.
-    Is(Lease),
+    Is(Box<Lease>),
     /// There is none.
     Absent,
     /// It changed meanwhile; nothing was written.
@@ -155,8 +155,8 @@ impl Elector {
         let held = |lease| record::held_by(&self.identity, lease, &self.timing, wall);
         let request = match &self.basis {
             Basis::Unknown => Request::Read,
-            Basis::Absent => Request::Create(held(Lease::default())),
-            Basis::Is(lease) => Request::Replace(held((**lease).clone())),
+            Basis::Absent => Request::Create(Box::new(held(Lease::default()))),
+            Basis::Is(lease) => Request::Replace(Box::new(held((**lease).clone()))),
         };
         self.ask(request)
     }
@@ -186,7 +186,7 @@ impl Elector {
             Basis::Unknown if self.wrote => self.ask(Request::Read),
             Basis::Is(lease) if self.is_ours(lease) => {
                 let released = record::released((**lease).clone(), wall);
-                self.ask(Request::Replace(released))
+                self.ask(Request::Replace(Box::new(released)))
             }
             _ => Next::Left,
         }
@@ -205,9 +205,9 @@ impl Elector {
         self.taken.clone().or_else(|| expired.then(too_late))
     }
 
-    fn written(&mut self, lease: Lease, began: Instant, now: Instant) {
+    fn written(&mut self, lease: Box<Lease>, began: Instant, now: Instant) {
         self.sight(&lease, now);
-        self.basis = Basis::Is(Box::new(lease));
+        self.basis = Basis::Is(lease);
         self.conflict = false;
         if self.leaving {
             return;
@@ -220,7 +220,7 @@ impl Elector {
         }
     }
 
-    fn found(&mut self, lease: Lease, began: Instant, now: Instant) {
+    fn found(&mut self, lease: Box<Lease>, began: Instant, now: Instant) {
         self.sight(&lease, now);
         let of_another =
             !self.is_ours(&lease) && lease.spec.as_ref().is_some_and(|s| record::holder(s).is_some());
@@ -230,7 +230,7 @@ impl Elector {
         } else if of_another && !self.leaving && self.wait_for_expiry(began, now) {
             self.basis = Basis::Unknown;
         } else {
-            self.basis = Basis::Is(Box::new(lease));
+            self.basis = Basis::Is(lease);
         }
     }
 

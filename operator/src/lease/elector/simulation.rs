@@ -54,15 +54,15 @@ struct World {
 impl Server {
     fn handle(&mut self, request: Request) -> Answer {
         match request {
-            Request::Read => self.lease.clone().map_or(Answer::Absent, Answer::Is),
+            Request::Read => self.lease.clone().map_or(Answer::Absent, |lease| Answer::Is(Box::new(lease))),
             Request::Create(_) if self.lease.is_some() => Answer::Conflict,
-            Request::Create(lease) => self.store(lease),
+            Request::Create(lease) => self.store(*lease),
             Request::Replace(lease) => match &self.lease {
                 None => Answer::Absent,
                 Some(mine) if mine.metadata.resource_version != lease.metadata.resource_version => {
                     Answer::Conflict
                 }
-                Some(_) => self.store(lease),
+                Some(_) => self.store(*lease),
             },
         }
     }
@@ -71,7 +71,7 @@ impl Server {
         self.version += 1;
         lease.metadata.resource_version = Some(self.version.to_string());
         self.lease = Some(lease.clone());
-        Answer::Is(lease)
+        Answer::Is(Box::new(lease))
     }
 
     fn relabel(&mut self) {
@@ -276,7 +276,7 @@ fn simulate(seed: u64, timing: Timing) -> Result<Duration, String> {
     while world.leaders().is_empty() && world.now < died + QUIET {
         world.tick()?;
     }
-    Ok(world.now - died)
+    Ok(world.now.saturating_sub(died))
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn lease(holder: &str, renewals: i64) -> Lease {
 }
 
 fn of(holder: &str, renewals: i64) -> Answer {
-    Answer::Is(lease(holder, renewals))
+    Answer::Is(Box::new(lease(holder, renewals)))
 }
 
 fn expired(next: &Next) -> bool {
@@ -108,7 +108,7 @@ fn labels_renew_nothing() {
     for at in 0..5 {
         let mut labelled = lease("other", 1);
         labelled.metadata.resource_version = Some(at.to_string());
-        scene.answer(3.0 * f64::from(at), Answer::Is(labelled));
+        scene.answer(3.0 * f64::from(at), Answer::Is(Box::new(labelled)));
     }
     scene.answer(15.0, of("other", 1));
     assert!(matches!(scene.next(15.0), Next::Ask(Request::Replace(_))));
@@ -119,7 +119,7 @@ fn a_lease_that_was_given_back_is_taken_at_once() {
     let mut scene = Scene::new();
     scene.answer(0.0, of("other", 1));
     let released = record::released(lease("other", 2), Timestamp::UNIX_EPOCH);
-    scene.answer(3.0, Answer::Is(released));
+    scene.answer(3.0, Answer::Is(Box::new(released)));
     scene.write(3.0, 3.0);
     assert!(scene.elector.leads(scene.at(3.0)));
 }
