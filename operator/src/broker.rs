@@ -10,6 +10,8 @@
 //! * `disable_stats=true&enable_queue_totals=true` is as old for quorum queues (3.4 to 5.0 s), and after a restart of the
 //!   broker says first that there are no queues, then for 3.5 s that a queue of 6 tasks has 0. So it is not used: the
 //!   statistics leave the numbers out until they have them.
+//! * The depth of a new queue is unread for its first 5 to 10 seconds, and that of every queue for about 4 seconds after
+//!   a restart of the broker.
 //! * A user needs the tag `management` and a permission on the vhost, which may be an empty one.
 //!
 //! ```no_run
