@@ -134,8 +134,8 @@ impl Queue {
     fn name(&self, scope: &str) -> String {
         match &self.role {
             Role::Lane(lane) => names::lane(scope, lane),
-            Role::Dead(lane) => format!("{scope}.dead.{lane}"),
-            Role::Delay => format!("{scope}.delay"),
+            Role::Dead(lane) => format!("{scope}:dead.{lane}"),
+            Role::Delay => format!("{scope}:delay"),
         }
     }
 }

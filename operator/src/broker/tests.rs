@@ -94,7 +94,7 @@ async fn answer(State(broker): State<FakeBroker>, request: Request) -> Response 
 fn list(ready: u64) -> Answer {
     let lane = |fleet: &str| {
         format!(
-            r#"{{"name":"scrapefleet.ns.{fleet}.lane.default","messages_ready":{ready},"messages_unacknowledged":2}}"#
+            r#"{{"name":"scrapefleet.ns.{fleet}:lane.default","messages_ready":{ready},"messages_unacknowledged":2}}"#
         )
     };
     Answer::Body(200, format!("[{},{}]", lane("a"), lane("b")))

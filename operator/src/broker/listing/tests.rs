@@ -18,7 +18,7 @@ fn depth(body: &str, fleet: &Fleet) -> Result<FleetDepth, Unread> {
 
 /// The depth of the one lane of fleet `a`, whose queue is said to be this.
 fn of_row(rest: &str) -> Result<FleetDepth, String> {
-    let body = format!(r#"[{{"name":"scrapefleet.ns.a.lane.fast"{rest}}}]"#);
+    let body = format!(r#"[{{"name":"scrapefleet.ns.a:lane.fast"{rest}}}]"#);
     depth(&body, &fleet("a", &["fast"])).map_err(|why| why.to_string())
 }
 
@@ -37,7 +37,7 @@ fn the_brokers_own_answer_is_read() {
 #[test]
 fn numbers_that_are_not_there_yet_are_not_0() {
     let why = depth(JUST_DECLARED, &fleet("a", &["fast", "slow"])).unwrap_err().to_string();
-    assert!(why.contains(r#""scrapefleet.ns.a."#) && why.contains("gives no `messages_ready`"), "{why}");
+    assert!(why.contains(r#""scrapefleet.ns.a:"#) && why.contains("gives no `messages_ready`"), "{why}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_is_in_a_row_is_taken_at_its_word_only() {
 
 #[test]
 fn an_odd_queue_harms_its_own_fleet_only() {
-    let odd = r#"[{"name":"scrapefleet.ns.b.lane.fast","messages_ready":"x"},"#;
+    let odd = r#"[{"name":"scrapefleet.ns.b:lane.fast","messages_ready":"x"},"#;
     let body = QUIET.replacen('[', odd, 1);
     assert!(depth(&body, &fleet("b", &["fast"])).is_err());
     assert_eq!(depth(&body, &fleet("a", &["fast"])).unwrap().total().ready, 16);
@@ -92,7 +92,7 @@ fn numbers_without_end_overflow_nothing() {
     let row = |name: &str| {
         let most = u64::MAX;
         format!(
-            r#"{{"name":"scrapefleet.ns.a.{name}","messages_ready":{most},"messages_unacknowledged":{most}}}"#
+            r#"{{"name":"scrapefleet.ns.a:{name}","messages_ready":{most},"messages_unacknowledged":{most}}}"#
         )
     };
     let rows = ["lane.x", "lane.y", "dead.x", "dead.y", "delay.0", "delay.1"].map(row).join(",");
