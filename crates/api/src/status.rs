@@ -172,9 +172,7 @@ fn date_time(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 }
 
 fn conditions(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let text = |meaning: &str, most: u32| {
-        serde_json::json!({ "type": "string", "maxLength": most, "description": meaning })
-    };
+    let text = |meaning: &str, most: u32| serde_json::json!({ "type": "string", "maxLength": most, "description": meaning });
     let status = serde_json::json!({
         "type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so.",
     });

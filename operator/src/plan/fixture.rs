@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use scrapefleet_api::{ScrapeFleet, ScrapeFleetSpec, manifest};
 
-use super::{Exit, ExitReason, ObservedPod, Report, ReportedState, Role, Share, Stage};
+use super::{Exit, ExitReason, ObservedPod, Report, ReportedState, Role, Stage};
 use crate::Observed;
 
 /// A fleet on RabbitMQ and S3 with bots from `min` to `max`.
@@ -97,12 +97,6 @@ impl ObservedPod {
         self.name = format!("fleet-watcher-{}-x", self.slot);
         self.uid = format!("watcher-uid-{}", self.slot);
         self.revision = "w1".to_owned();
-        self
-    }
-
-    /// The same with this share.
-    pub(crate) fn sharing(mut self, share: Share) -> Self {
-        self.share = Some(share);
         self
     }
 

@@ -28,10 +28,11 @@ pub use scrapefleet_queue::Depth;
 use crate::Observed;
 pub use exit::{Blame, Exit, ExitReason};
 pub use memory::Memory;
-pub use pod::{ObservedPod, Report, ReportedState, Role, Stage};
+pub use pod::{ObservedPod, Report, ReportedState, Role, Stage, Totals};
+pub(crate) use revision::digest;
 pub use revision::{Images, Revisions};
 pub use share::Share;
-pub use target::{Because, Hold, Target};
+pub use target::{Because, Hold, Target, is_site_down};
 pub use vacancy::{Due, Vacancy};
 
 use pool::{Fit, Wanted};

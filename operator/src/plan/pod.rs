@@ -76,12 +76,20 @@ pub struct Report {
     /// How many items it holds.
     #[serde(rename = "holds", deserialize_with = "count")]
     pub held: u32,
-    /// How many items it has stored since it started.
-    pub stored: u64,
+    /// What a bot has done since it started.
+    pub totals: Totals,
     /// A watcher: whether it is the active one.
     pub active: bool,
     /// A watcher: times the list may have moved on unseen.
     pub gaps: u64,
+}
+
+/// What a bot has done since it started, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Totals {
+    /// Artifacts that it stored.
+    pub stored: u64,
 }
 
 /// What a bot or a watcher says it is doing.
@@ -175,17 +183,20 @@ mod tests {
     #[test]
     fn a_bots_status_is_read() {
         let report: Report = serde_json::from_str(
-            r#"{ "slot": 3, "state": "working", "lastReason": null, "capacity": 20, "stored": 7,
-                 "holds": [{ "item": "a" }, { "item": "b" }], "health": {} }"#,
+            r#"{ "slot": 3, "state": "working", "lastReason": null, "capacity": 20, "exit": null,
+                 "holds": [{ "item": "a" }, { "item": "b" }], "browser": { "abandoned": 0 },
+                 "totals": { "stored": 7, "gone": 1, "holdSecondsMedian": 2.5 } }"#,
         )
         .unwrap();
-        assert_eq!((report.state, report.held, report.stored), (ReportedState::Working, 2, 7));
+        assert_eq!((report.state, report.held, report.totals.stored), (ReportedState::Working, 2, 7));
     }
 
     #[test]
     fn a_watchers_status_is_read() {
-        let report: Report =
-            serde_json::from_str(r#"{ "state": "watching", "active": true, "gaps": 2 }"#).unwrap();
+        let report: Report = serde_json::from_str(
+            r#"{ "state": "watching", "active": true, "discovered": 9, "gaps": 2, "refreshedAt": null }"#,
+        )
+        .unwrap();
         assert_eq!((report.state, report.active, report.gaps), (ReportedState::Watching, true, 2));
     }
 

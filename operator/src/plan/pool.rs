@@ -124,7 +124,8 @@ impl<'a> Pool<'a> {
 
     /// Pods for which there is room now.
     fn room(&self) -> usize {
-        let exchanged = if self.outdated.is_empty() { usize::MAX } else { self.wanted.count + self.wanted.surge };
+        let exchanged =
+            if self.outdated.is_empty() { usize::MAX } else { self.wanted.count + self.wanted.surge };
         self.wanted.most.min(exchanged).saturating_sub(self.live() + self.draining).min(PER_PASS)
     }
 
@@ -166,7 +167,8 @@ impl<'a> Pool<'a> {
         if self.outdated.is_empty() || self.wanted.count == 0 {
             let all = self.current.iter().chain(&self.outdated).copied().collect();
             let excess = self.live().saturating_sub(self.wanted.count);
-            fit.deletes.extend(self.least_busy(all).take(excess).map(|pod| delete(pod, WhyDelete::NotNeeded)));
+            fit.deletes
+                .extend(self.least_busy(all).take(excess).map(|pod| delete(pod, WhyDelete::NotNeeded)));
         } else if !self.wanted.blocked {
             self.exchange(fit);
         }

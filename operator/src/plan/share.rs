@@ -48,14 +48,17 @@ mod tests {
         for bots in 1..3000_usize {
             let share = Share::of(&politeness, 20, bots);
             let all = f64::from(u32::try_from(bots).unwrap());
-            assert!(share.connections_per_minute * all <= f64::from(politeness.connections_per_minute) + 1e-6);
+            assert!(
+                share.connections_per_minute * all <= f64::from(politeness.connections_per_minute) + 1e-6
+            );
             assert!(u64::from(share.held) * bots as u64 <= u64::try_from(politeness.held).unwrap());
         }
     }
 
     #[test]
     fn few_bots_share_the_whole_budget() {
-        let politeness = PolitenessSpec { connections_per_minute: 30, held: 100, ..PolitenessSpec::default() };
+        let politeness =
+            PolitenessSpec { connections_per_minute: 30, held: 100, ..PolitenessSpec::default() };
         for (bots, connections, held) in
             [(0, 30.0, 50), (1, 30.0, 50), (2, 15.0, 50), (3, 10.0, 33), (15, 2.0, 6)]
         {

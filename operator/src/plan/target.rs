@@ -74,7 +74,7 @@ pub(super) fn target(situation: &Situation, needs: &mut Needs, present: usize) -
                 because: Because::Kept,
                 hold: Some(Hold::DepthUnread(unread(situation))),
             },
-            Some(_) if site_is_down(situation) => {
+            Some(_) if is_site_down(situation) => {
                 Target { count: kept, because: Because::Kept, hold: Some(Hold::SiteUnavailable) }
             }
             Some(depth) => {
@@ -102,16 +102,16 @@ fn unread(situation: &Situation) -> String {
     situation.depth.why().map_or_else(|| "it was last read too long ago".to_owned(), str::to_owned)
 }
 
-/// Whether bots say so, and none says that it works.
-fn site_is_down(situation: &Situation) -> bool {
+/// Whether bots say that the site is unavailable, or ended for it, and none says that it works.
+#[must_use]
+pub fn is_site_down(situation: &Situation) -> bool {
     use super::{Blame, ReportedState as State, Role, Vacancy};
     let bots = || situation.pods.iter().filter(|pod| pod.role == Role::Bot);
     let states: Vec<State> = bots()
         .filter(|pod| pod.is_live())
         .filter_map(|pod| pod.fresh_report(situation.now).map(|report| report.state))
         .collect();
-    let ended =
-        bots().filter_map(Vacancy::of).any(|vacancy| vacancy.exit.why.blame() == Blame::Site);
+    let ended = bots().filter_map(Vacancy::of).any(|vacancy| vacancy.exit.why.blame() == Blame::Site);
     (ended || states.contains(&State::SiteUnavailable)) && !states.contains(&State::Working)
 }
 

@@ -201,8 +201,7 @@ fn a_depth_that_cannot_be_read_changes_nothing() {
 
 #[test]
 fn without_a_depth_what_dies_is_still_replaced() {
-    let mut case =
-        case(1, 9, 0).with_pods(ready(2)).with_pods([pod(2).ended(13, second(NOW - 100))]);
+    let mut case = case(1, 9, 0).with_pods(ready(2)).with_pods([pod(2).ended(13, second(NOW - 100))]);
     case.depth = Observed::unread("down");
     assert_eq!(
         case.said(),
@@ -212,7 +211,8 @@ fn without_a_depth_what_dies_is_still_replaced() {
 
 #[test]
 fn who_scales_by_hand_or_by_hpa_is_obeyed_at_once_within_bounds() {
-    let at = |replicas| case(1, 5, 0).with_pods(ready(3)).with_spec(|spec| spec.bots.replicas = Some(replicas));
+    let at =
+        |replicas| case(1, 5, 0).with_pods(ready(3)).with_spec(|spec| spec.bots.replicas = Some(replicas));
     assert_eq!(at(4).said(), ["+bot 3"]);
     assert_eq!(at(99).said(), ["+bot 3", "+bot 4"]);
     assert_eq!(at(0).said(), ["-fleet-bot-2-x NotNeeded", "-fleet-bot-1-x NotNeeded"]);
@@ -227,7 +227,8 @@ fn ended_bots_are_replaced_as_their_exit_says() {
         let dead = pod(2).ended(code, second(NOW - ago));
         case(3, 3, 0).with_pods(ready(2)).with_pods([dead]).said().first().cloned()
     };
-    let replaced = |word: &str, failures| Some(format!("+bot 2 for fleet-bot-2-x {word} failures {failures}"));
+    let replaced =
+        |word: &str, failures| Some(format!("+bot 2 for fleet-bot-2-x {word} failures {failures}"));
     assert_eq!(slot_2(0, 0), replaced("Drained", 0));
     assert_eq!(slot_2(11, 0), replaced("Released", 0));
     assert_eq!(slot_2(16, 0), replaced("Recycled", 0));
@@ -454,7 +455,11 @@ fn shares_are_dealt_anew_when_the_number_changes() {
     let plan = case.plan();
     let new = share_of_new(&case.situation(), &plan);
     assert_eq!((new.connections_per_minute, new.held), (7.5, 10));
-    assert_eq!(plan.actions[0], Action::Deal { pod: "fleet-bot-0-x".into(), share: new }, "before the other is made");
+    assert_eq!(
+        plan.actions[0],
+        Action::Deal { pod: "fleet-bot-0-x".into(), share: new },
+        "before the other is made"
+    );
     assert!(matches!(plan.actions[1], Action::Create { .. }));
 }
 

@@ -49,7 +49,8 @@ impl<'a> Vacancy<'a> {
     /// revision says nothing of the next.
     #[must_use]
     pub fn failures(&self, revision: &str) -> u32 {
-        let ran = self.exit.started.map_or(SignedDuration::ZERO, |started| self.exit.at.duration_since(started));
+        let ran =
+            self.exit.started.map_or(SignedDuration::ZERO, |started| self.exit.at.duration_since(started));
         match self.exit.why.blame() {
             Blame::Nobody => 0,
             _ if self.pod.revision != revision => 0,
@@ -68,7 +69,9 @@ impl<'a> Vacancy<'a> {
             Blame::Pod if failures == 1 => Duration::ZERO,
             Blame::Pod => POD.delay(failures - 1, 1.0),
             Blame::Service => SERVICE.delay(failures, 1.0),
-            Blame::Site => Backoff::from(cooldown).to(SITE_MOST.max(cooldown)).jitter(0.0).delay(failures, 1.0),
+            Blame::Site => {
+                Backoff::from(cooldown).to(SITE_MOST.max(cooldown)).jitter(0.0).delay(failures, 1.0)
+            }
             Blame::Nobody | Blame::Manifest => Duration::ZERO,
         };
         // The node's clock may be ahead of ours.
