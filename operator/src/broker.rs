@@ -35,6 +35,7 @@ mod cache;
 mod listing;
 mod management;
 mod names;
+mod removal;
 #[cfg(test)]
 mod tests;
 mod unread;
@@ -87,4 +88,10 @@ impl Depths {
         let depth = sheet.listing.depth(fleet)?;
         Ok(Reading { depth, at: sheet.at, age: sheet.read.elapsed() })
     }
+}
+
+/// Deletes all queues and exchanges of the fleet with all that is in them; [`Fleet::lanes`] does not matter. What is not
+/// there is no error, so that it may be done again. Each call to the broker has a deadline, the whole has none.
+pub async fn remove(broker: &Broker, fleet: &Fleet) -> Result<(), Unread> {
+    removal::remove(broker, fleet).await
 }

@@ -43,8 +43,19 @@ impl Prepared {
 fn of_place(fleet: &ScrapeFleet) -> Vec<Problem> {
     let spec = &fleet.spec;
     let mut problems = Vec::new();
-    if spec.queue.rabbitmq.is_none() {
-        problems.push(Problem::new("spec.queue", "`embedded`", "`rabbitmq`: a file serves one machine only"));
+    match &spec.queue.rabbitmq {
+        None => problems.push(Problem::new(
+            "spec.queue",
+            "`embedded`",
+            "`rabbitmq`: a file serves one machine only",
+        )),
+        // Bots and watchers have no other way to a user and a password.
+        Some(queue) if queue.secret_name.is_none() => problems.push(Problem::new(
+            "spec.queue.rabbitmq.secretName",
+            "nothing",
+            "the name of a Secret with `username` and `password`",
+        )),
+        Some(_) => {}
     }
     if spec.store.s3.is_none() {
         problems.push(Problem::new("spec.store", "`directory`", "`s3`: a folder serves one machine only"));
@@ -83,6 +94,9 @@ mod tests {
         fleet.spec.store.key = "{nothing}/{id}".into();
         let said: Vec<_> = Prepared::of(&fleet, &images()).problems.iter().map(|p| p.path.clone()).collect();
         assert_eq!(said, ["spec.store.key", "spec.queue"]);
+        let mut fleet = self::fleet(1, 2);
+        fleet.spec.queue.rabbitmq.as_mut().unwrap().secret_name = None;
+        assert_eq!(Prepared::of(&fleet, &images()).problems[0].path, "spec.queue.rabbitmq.secretName");
     }
 
     #[test]
@@ -106,9 +120,11 @@ mod tests {
         }
         let bots = of(&|fleet| fleet.spec.bots.holds_per_bot = 7);
         assert!(bots.bot != as_it_is.bot && bots.watcher == as_it_is.watcher);
+        let part = of(&|fleet| fleet.spec.politeness.held = 6);
+        assert!(part.bot != as_it_is.bot && part.watcher == as_it_is.watcher, "a bot holds 3 of 6");
         let watchers = of(&|fleet| fleet.spec.watcher.recent = 777);
         assert!(watchers.bot == as_it_is.bot && watchers.watcher != as_it_is.watcher);
-        let both = of(&|fleet| fleet.spec.pods.image = Some("other".into()));
-        assert!(both.bot != as_it_is.bot && both.watcher != as_it_is.watcher);
+        let all = of(&|fleet| fleet.spec.pods.image = Some("other".into()));
+        assert!(all.bot != as_it_is.bot && all.watcher != as_it_is.watcher);
     }
 }

@@ -1,6 +1,6 @@
 //! Doing what was planned.
 
-use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
+use std::{collections::BTreeMap, fmt::Debug};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,7 +8,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
-use scrapefleet_api::{FleetName, LaneName, ScrapeFleet, queue::RabbitMqQueue};
+use scrapefleet_api::{FleetName, ScrapeFleet, queue::RabbitMqQueue};
 use scrapefleet_policy::within;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::{CALL, code, words};
 use crate::{
     build::{Made, build_pod},
     names,
-    observe::Data,
+    observe::Supply,
     plan::{Action, Images, Revisions, Share, WhyCreate},
 };
 
@@ -53,10 +53,8 @@ pub struct Doomed {
     pub fleet: FleetName,
     /// The broker.
     pub queue: RabbitMqQueue,
-    /// The fleet's lanes.
-    pub lanes: Vec<LaneName>,
-    /// The Secret that the fleet names, if it is there.
-    pub secret: Option<Arc<Data>>,
+    /// The Secret that the fleet names.
+    pub secret: Supply,
 }
 
 /// Deletes the queues of a fleet. Deleting what is not there succeeds.

@@ -98,7 +98,7 @@ mod tests {
             IntCounterVec::new(Opts::new("rest_client_requests_total", "x"), &["code", "method", "host"])
                 .unwrap();
         let health = Health::new();
-        let beat = health.heartbeat("watch of pods", Duration::from_secs(60));
+        let beat = health.heartbeat("watch of pods", Duration::from_mins(1));
         let counting = Counting::new(requests.clone(), vec![("pods", beat)]);
         let ask = async |uri: &str| {
             let inner = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(())));

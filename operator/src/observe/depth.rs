@@ -117,10 +117,7 @@ impl DepthReader {
         let Some(queue) = &fleet.spec.queue.rabbitmq else { return not_asked("the queue is not RabbitMQ") };
         let credentials = match secret {
             Supply::Found(data) => credentials(data),
-            // What RabbitMQ has out of the box, for brokers on the same machine.
-            Supply::NotNamed => {
-                Credentials { username: "guest".into(), password: Password::new("guest"), ca: None }
-            }
+            Supply::NotNamed => return not_asked("the fleet names no Secret of the broker"),
             Supply::Missing(why) | Supply::Unknown(why) => return not_asked(why),
         };
         let Ok(name) = fleet.fleet_name() else { return not_asked("the fleet has no name") };
@@ -145,7 +142,8 @@ fn key(fleet: &ScrapeFleet) -> Option<Key> {
     Some((fleet.metadata.namespace.clone()?, fleet.metadata.name.clone()?))
 }
 
-fn credentials(data: &Data) -> Credentials {
+/// The credentials of a broker in a Secret.
+pub(crate) fn credentials(data: &Data) -> Credentials {
     // Who makes a Secret of a file mostly has a line break at its end.
     let line = |key: &str| data.text(key).unwrap_or_default().trim_end_matches(['\r', '\n']).to_owned();
     Credentials {
@@ -156,7 +154,7 @@ fn credentials(data: &Data) -> Credentials {
 }
 
 /// The fleet's lanes; one, `default`, where it names none.
-pub(crate) fn lanes(spec: &ScrapeFleetSpec) -> Vec<scrapefleet_api::LaneName> {
+fn lanes(spec: &ScrapeFleetSpec) -> Vec<scrapefleet_api::LaneName> {
     let named: Vec<_> = spec.lanes.iter().map(|lane| lane.name.clone()).collect();
     if named.is_empty() { vec![scrapefleet_api::LaneName::default()] } else { named }
 }

@@ -6,7 +6,7 @@ mod reports;
 mod rounds;
 mod secrets;
 
-pub(crate) use depth::lanes;
+pub(crate) use depth::credentials;
 pub use depth::{DepthReader, Outside};
 pub(crate) use pod::shown;
 pub use pod::{ends_by, observe};
