@@ -24,6 +24,7 @@ pub mod observed;
 pub mod options;
 pub mod plan;
 pub mod prepared;
+pub mod probe;
 pub mod removal;
 pub mod run;
 pub mod session;

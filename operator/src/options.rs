@@ -1,13 +1,41 @@
-//! What the operator is told on its command line.
+//! What the program is told on its command line.
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use scrapefleet_telemetry::logging;
+use url::Url;
 
-/// Looks after the ScrapeFleets of a cluster, or of one namespace.
+/// Looks after the fleets of a cluster, or of one namespace.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "scrapefleet-operator", version)]
+#[command(
+    name = "scrapefleet-operator",
+    version,
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Arguments {
+    /// What to do instead of looking after fleets.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to look after fleets; there without a command.
+    #[command(flatten)]
+    pub options: Option<Options>,
+}
+
+/// What to do instead of looking after fleets.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Ask a program whether it is well: succeeds when the URL answers with a status of 200 to 299 within five seconds.
+    Probe {
+        /// What to get, as a rule the /readyz of a program.
+        #[arg(long)]
+        url: Url,
+    },
+}
+
+/// How to look after fleets.
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// The namespace whose fleets are looked after; all when left out.
     #[arg(long, env = "SCRAPEFLEET_NAMESPACE")]
@@ -64,8 +92,8 @@ mod tests {
 
     #[test]
     fn the_flags_are_sound_and_the_charts_are_taken() {
-        Options::command().debug_assert();
-        let options = Options::try_parse_from([
+        Arguments::command().debug_assert();
+        let arguments = Arguments::try_parse_from([
             "scrapefleet-operator",
             "--namespace=space",
             "--image=i:1",
@@ -77,7 +105,21 @@ mod tests {
             "--log-format=json",
         ])
         .unwrap();
+        let options = arguments.options.unwrap();
+        assert_eq!(arguments.command, None);
         assert_eq!(options.namespace.as_deref(), Some("space"));
         assert_eq!(options.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn a_probe_needs_nothing_but_its_url() {
+        let parsed = |args: &[&str]| Arguments::try_parse_from([&["scrapefleet-operator"], args].concat());
+        let Command::Probe { url } =
+            parsed(&["probe", "--url=http://a:8080/readyz"]).unwrap().command.unwrap();
+        assert_eq!(url.as_str(), "http://a:8080/readyz");
+        assert!(parsed(&["probe"]).is_err());
+        let without = parsed(&[]).unwrap_err().to_string();
+        assert!(without.contains("--image") && without.contains("--chrome-image"), "{without}");
+        assert!(parsed(&["--image=i:1"]).unwrap_err().to_string().contains("--chrome-image"));
     }
 }
