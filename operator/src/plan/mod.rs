@@ -63,6 +63,7 @@ pub struct Situation<'a> {
 
 /// What a fleet's metadata says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub struct Fleet {
     /// It is being deleted.
     pub deleting: bool,

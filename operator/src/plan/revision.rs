@@ -37,8 +37,8 @@ impl Images {
 
 impl Revisions {
     /// Made of what a pod reads of the manifest and of what it runs. What only the operator reads (how many bots, how
-    /// they are exchanged, whether the fleet is suspended) is left out, and so is the budget, which bots are told of
-    /// while they run.
+    /// they are exchanged, whether the fleet is suspended) is left out, and so are the page loads a minute, of
+    /// which bots are told while they run.
     #[must_use]
     pub fn of(spec: &ScrapeFleetSpec, images: &Images) -> Self {
         let common = json!({
@@ -47,6 +47,7 @@ impl Revisions {
             "lanes": spec.lanes,
             "policies": spec.policies,
             "robotsTxt": spec.politeness.robots_txt,
+            "actionsPerSecond": spec.politeness.actions_per_second,
             "queue": queue(spec),
             "pods": {
                 "serviceAccount": spec.pods.service_account_name,
@@ -57,7 +58,7 @@ impl Revisions {
         });
         let bot = json!({
             "common": common,
-            "holdsPerBot": spec.bots.holds_per_bot,
+            "holds": holds(spec),
             "probe": spec.bots.probe,
             "resources": spec.bots.resources,
             "store": spec.store,
@@ -83,6 +84,11 @@ impl Revisions {
     }
 }
 
+/// How many items a bot holds: within its part of the fleet's, which a bot reckons from its manifest once.
+fn holds(spec: &ScrapeFleetSpec) -> i32 {
+    spec.bots.holds_per_bot.min(spec.politeness.held / spec.bots.max.max(1))
+}
+
 /// What pods read of the queue's section.
 fn queue(spec: &ScrapeFleetSpec) -> Value {
     let mut queue = json!(spec.queue);
@@ -94,6 +100,6 @@ fn queue(spec: &ScrapeFleetSpec) -> Value {
 
 /// Ten hexadecimal digits: enough for the few revisions of one fleet.
 pub(crate) fn digest(value: &Value) -> String {
-    let digest = Sha256::digest(value.to_string());
-    digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect()
+    let digest = format!("{:x}", Sha256::digest(value.to_string()));
+    digest[..10].to_owned()
 }

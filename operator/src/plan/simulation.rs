@@ -167,9 +167,11 @@ impl World {
         assert!(within(&shares), "{shares:?}");
         for (index, action) in plan.actions.iter().enumerate() {
             match action {
-                Action::Deal { pod, share } => drop(shares.insert(pod.clone(), *share)),
+                Action::Deal { pod, share } => {
+                    shares.insert(pod.clone(), *share);
+                }
                 Action::Create { role: Role::Bot, .. } => {
-                    drop(shares.insert(format!("new {index}"), new_share))
+                    shares.insert(format!("new {index}"), new_share);
                 }
                 _ => {}
             }
