@@ -23,7 +23,7 @@ pub struct BotsSpec {
     /// The most bots.
     #[schemars(range(min = 1, max = 10_000))]
     pub max: i32,
-    /// How many bots, within `min` and `max`, whatever waits: what `kubectl scale` and a HorizontalPodAutoscaler write.
+    /// How many bots, within `min` and `max`, whatever waits: what `kubectl scale` and an autoscaler write.
     /// Left out: as many as the queue needs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10_000))]

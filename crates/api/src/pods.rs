@@ -22,7 +22,7 @@ pub struct PodsSpec {
     /// Names of Secrets with which images are pulled.
     #[schemars(schema_with = "secret_names")]
     pub image_pull_secrets: Vec<String>,
-    /// The ServiceAccount of the pods, for stores that know the platform's own identities. The pods get no token for
+    /// The service account of the pods, for stores that know the platform's own identities. The pods get no token for
     /// the API server. Left out: the namespace's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
@@ -33,7 +33,7 @@ pub struct PodsSpec {
     /// Taints of nodes that the pods put up with.
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
-    /// The PriorityClass of the pods.
+    /// The priority class of the pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = SECRET_NAME))]
     pub priority_class_name: Option<String>,

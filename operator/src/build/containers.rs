@@ -18,12 +18,16 @@ use crate::{PORT, plan::Role};
 /// Where Chrome's driver listens, inside the pod.
 const WEBDRIVER: &str = "http://127.0.0.1:4444";
 
+/// Where Kubernetes reads why a program ended.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+
 /// The program.
 pub(super) fn main(spec: &ScrapeFleetSpec, made: &Made, resources: ResourceRequirements) -> Container {
     Container {
         name: made.role.word().into(),
         image: Some(made.images.program.clone()),
         args: Some(args(spec, made)),
+        termination_message_path: Some(TERMINATION_LOG.into()),
         ports: Some(vec![ContainerPort {
             name: Some("http".into()),
             container_port: i32::from(PORT),
@@ -75,6 +79,7 @@ fn args(spec: &ScrapeFleetSpec, made: &Made) -> Vec<String> {
     flag("webdriver", WEBDRIVER.to_owned());
     flag("port", PORT.to_string());
     flag("namespace", made.namespace.to_owned());
+    flag("termination-log", TERMINATION_LOG.to_owned());
     args
 }
 

@@ -148,8 +148,8 @@ fn hint(view: &View) -> String {
 }
 
 fn obstacle<'a>(view: &'a View) -> Option<(&'a str, &'a str)> {
-    let live = view.situation.pods.iter().filter(|pod| pod.is_live());
-    live.filter_map(|pod| Some((pod.name.as_str(), pod.obstacle.as_deref()?))).next()
+    let mut live = view.situation.pods.iter().filter(|pod| pod.is_live());
+    live.find_map(|pod| Some((pod.name.as_str(), pod.obstacle.as_deref()?)))
 }
 
 fn said_by(view: &View, name: &str) -> String {
@@ -181,7 +181,7 @@ fn progressing(view: &View) -> Finding {
 fn degraded(view: &View, services: [&Finding; 2]) -> Finding {
     let is = |reason, message: String| finding("Degraded", True, reason, message);
     if let Some(refused) = view.refused {
-        return is(Reason::Refused, format!("the API server refuses what the operator asks for: {refused}"));
+        return is(Reason::Refused, format!("what the operator asks for is refused: {refused}"));
     }
     if let Some(service) = services.into_iter().find(|service| service.verdict == False) {
         return is(service.reason, service.message.clone());
@@ -224,14 +224,13 @@ fn vacancies<'a>(view: &'a View) -> impl Iterator<Item = Vacancy<'a>> {
 
 /// The first live pod of those of `role` that says that it is in one of `states`, with what it says of it.
 fn saying(view: &View, role: Option<Role>, states: &[ReportedState]) -> Option<String> {
-    let live =
+    let mut live =
         view.situation.pods.iter().filter(|pod| pod.is_live() && role.is_none_or(|role| pod.role == role));
-    live.filter_map(|pod| {
+    live.find_map(|pod| {
         let report = pod.fresh_report(view.situation.now).filter(|report| states.contains(&report.state))?;
         let why = report.last_reason.as_deref().map(|why| format!(": {}", shown(why))).unwrap_or_default();
         Some(format!("{} {}{why}", slot(pod), pod.name))
     })
-    .next()
 }
 
 fn ended_for(view: &View, reason: ExitReason) -> Option<String> {

@@ -106,7 +106,11 @@ fn phase(view: &View, findings: &[Finding]) -> Phase {
     } else if is("Degraded", Verdict::True) {
         Phase::Degraded
     } else if is("Progressing", Verdict::True) {
-        if view.situation.pods.iter().any(|pod| pod.is_available()) { Phase::Scaling } else { Phase::Pending }
+        if view.situation.pods.iter().any(crate::plan::ObservedPod::is_available) {
+            Phase::Scaling
+        } else {
+            Phase::Pending
+        }
     } else {
         Phase::Running
     }

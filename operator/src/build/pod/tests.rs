@@ -11,7 +11,7 @@ fn images() -> Images {
     Images { program: "registry.example/scrapefleet:1".into(), chrome: "registry.example/chrome:1".into() }
 }
 
-fn made<'a>(role: Role, images: &'a Images) -> Made<'a> {
+fn made(role: Role, images: &Images) -> Made<'_> {
     Made {
         role,
         slot: 3,
@@ -65,7 +65,8 @@ fn a_bot_is_told_where_everything_is() {
         args.join(" "),
         "bot --manifest /etc/scrapefleet/pod/manifest --slot 3 --share /etc/scrapefleet/pod/share \
          --queue-credentials /etc/scrapefleet/queue --store-credentials /etc/scrapefleet/store \
-         --webdriver http://127.0.0.1:4444 --port 8080 --namespace space"
+         --webdriver http://127.0.0.1:4444 --port 8080 --namespace space \
+         --termination-log /dev/termination-log"
     );
 }
 
@@ -77,7 +78,8 @@ fn a_watcher_gets_no_secret_that_it_does_not_need() {
     assert_eq!(
         args,
         "watcher --manifest /etc/scrapefleet/pod/manifest --queue-credentials /etc/scrapefleet/queue \
-         --webdriver http://127.0.0.1:4444 --port 8080 --namespace space"
+         --webdriver http://127.0.0.1:4444 --port 8080 --namespace space \
+         --termination-log /dev/termination-log"
     );
     let secrets: Vec<_> = spec
         .volumes
