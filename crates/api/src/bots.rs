@@ -23,6 +23,13 @@ pub struct BotsSpec {
     /// The most bots.
     #[schemars(range(min = 1, max = 10_000))]
     pub max: i32,
+    /// How many bots, within `min` and `max`, whatever waits: what `kubectl scale` and an autoscaler write.
+    /// Left out: as many as the queue needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10_000))]
+    pub replicas: Option<i32>,
+    /// How the number of bots follows the queue.
+    pub scaling: ScalingSpec,
     /// How many items a bot holds at once in its Chrome.
     #[schemars(range(min = 1, max = 500))]
     pub holds_per_bot: i32,
@@ -32,6 +39,21 @@ pub struct BotsSpec {
     /// Requests and limits of the two containers of a bot; sized after `holdsPerBot` when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<BotResources>,
+}
+
+/// How the number of bots follows the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScalingSpec {
+    /// How long fewer bots must be enough before one is drained.
+    #[schemars(extend("x-kubernetes-validations" = [between("0s", "24h")]))]
+    pub scale_in_after: Period,
+}
+
+impl Default for ScalingSpec {
+    fn default() -> Self {
+        Self { scale_in_after: Period::secs(30) }
+    }
 }
 
 /// Requests and limits of the two containers of a bot.
@@ -78,7 +100,15 @@ fn quantities(_: &mut SchemaGenerator) -> Schema {
 
 impl Default for BotsSpec {
     fn default() -> Self {
-        Self { min: 1, max: 1, holds_per_bot: 20, probe: Period::secs(3), resources: None }
+        Self {
+            min: 1,
+            max: 1,
+            replicas: None,
+            scaling: ScalingSpec::default(),
+            holds_per_bot: 20,
+            probe: Period::secs(3),
+            resources: None,
+        }
     }
 }
 

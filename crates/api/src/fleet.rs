@@ -9,14 +9,18 @@ use crate::{
     bots::BotsSpec,
     id::InvalidId,
     lane::LaneSpec,
+    pods::PodsSpec,
     policies::PoliciesSpec,
     politeness::PolitenessSpec,
     queue::QueueSpec,
+    rollout::RolloutSpec,
     schema::{between, rule},
     site::SiteSpec,
     store::StoreSpec,
     watcher::WatcherSpec,
 };
+
+pub use crate::status::ScrapeFleetStatus;
 
 /// What to scrape, with how many browsers, under which policies, and where the results go.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +35,52 @@ use crate::{
     doc = "A fleet of browsers that scrapes one site.",
     derive = "PartialEq",
     status = "ScrapeFleetStatus",
+    scale(
+        spec_replicas_path = ".spec.bots.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Bots",
+        type_ = "string",
+        json_path = ".status.size",
+        description = "Bots that are ready, of those that there should be."
+    ),
+    printcolumn(
+        name = "Held",
+        type_ = "integer",
+        json_path = ".status.items.held",
+        description = "Items that bots hold."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "integer",
+        json_path = ".status.items.ready",
+        description = "Items that wait for a bot."
+    ),
+    printcolumn(
+        name = "Stored",
+        type_ = "integer",
+        json_path = ".status.items.stored",
+        description = "Items that bots have stored."
+    ),
+    printcolumn(
+        name = "Rate",
+        type_ = "string",
+        json_path = ".status.rate",
+        description = "Items stored a minute."
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Dead", type_ = "integer", json_path = ".status.items.dead", priority = 1),
+    printcolumn(name = "Gaps", type_ = "integer", json_path = ".status.items.gaps", priority = 1),
+    printcolumn(
+        name = "Site",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"SiteAvailable\")].status",
+        priority = 1
+    ),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1),
     validation = rule(
         "self.metadata.name.matches('^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",
         "a name of 1 to 63 lower-case letters, digits and dashes, starting and ending with a letter or digit",
@@ -88,21 +138,15 @@ pub struct ScrapeFleetSpec {
     /// How a bot that must go gives up its held items.
     #[serde(default)]
     pub drain: DrainSpec,
+    /// How bots and watchers are exchanged for others when the image or the manifest changes.
+    #[serde(default)]
+    pub rollout: RolloutSpec,
+    /// What the pods on Kubernetes are made of and where they run; a run on one machine has none.
+    #[serde(default)]
+    pub pods: PodsSpec,
     /// True stops discovery and opening; held items end as `drain` says. Nothing is lost.
     #[serde(default)]
     pub suspend: bool,
-}
-
-/// What the operator has seen of the fleet.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(transform = crate::schema::structural)]
-pub struct ScrapeFleetStatus {
-    /// The generation of the spec that this status speaks of.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
-    // the integers that JSON carries exactly
-    pub observed_generation: Option<i64>,
 }
 
 /// How a bot that must go gives up its held items.

@@ -14,6 +14,8 @@ const PREFIX: &str = "scrapefleet";
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    /// Metrics under the names that others know them by.
+    as_named: Registry,
 }
 
 /// A metric could not be made, or the metrics could not be shown.
@@ -28,7 +30,7 @@ impl Metrics {
     /// A registry with `scrapefleet_build_info{program, version} 1`.
     pub fn new(program: &str, version: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new_custom(Some(PREFIX.to_owned()), None).map_err(because_of("registry"))?;
-        let metrics = Self { registry };
+        let metrics = Self { registry, as_named: Registry::new() };
         let build = metrics.gauge_vec(
             "build_info",
             "Always 1; the labels say what runs.",
@@ -107,9 +109,16 @@ impl Metrics {
         self.registry.register(Box::new(collector)).map_err(because_of(name))
     }
 
+    /// Adds metrics under the names they have, without the prefix: for names that existing dashboards know.
+    pub fn collect_as_named(&self, collector: impl Collector + 'static) -> Result<(), MetricsError> {
+        self.as_named.register(Box::new(collector)).map_err(because_of("(as named)"))
+    }
+
     /// All metrics in Prometheus's text format.
     pub fn render(&self) -> Result<String, MetricsError> {
-        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(because_of("all"))
+        let mut all = self.registry.gather();
+        all.extend(self.as_named.gather());
+        TextEncoder::new().encode_to_string(&all).map_err(because_of("all"))
     }
 
     fn add<M>(&self, name: &str, metric: prometheus::Result<M>) -> Result<M, MetricsError>
@@ -119,6 +128,12 @@ impl Metrics {
         let metric = metric.map_err(because_of(name))?;
         self.collect(name, metric.clone())?;
         Ok(metric)
+    }
+}
+
+impl From<prometheus::Error> for MetricsError {
+    fn from(source: prometheus::Error) -> Self {
+        because_of("(as named)")(source)
     }
 }
 
@@ -152,6 +167,17 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
+    }
+
+    #[test]
+    fn names_that_others_know_are_kept() {
+        let metrics = metrics();
+        let counter = IntCounter::new("controller_runtime_reconcile_total", "Reconciliations.").unwrap();
+        metrics.collect_as_named(counter.clone()).unwrap();
+        counter.inc();
+        let text = metrics.render().unwrap();
+        assert!(text.lines().any(|line| line == "controller_runtime_reconcile_total 1"), "{text}");
+        assert!(metrics.collect_as_named(counter).is_err(), "twice");
     }
 
     #[test]

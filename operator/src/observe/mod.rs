@@ -1,0 +1,14 @@
+//! What there is: pods as the plan sees them, what they say of themselves, what the broker and Secrets say.
+
+mod depth;
+mod pod;
+mod reports;
+mod rounds;
+mod secrets;
+
+pub(crate) use depth::credentials;
+pub use depth::{DepthReader, Outside};
+pub(crate) use pod::shown;
+pub use pod::{ends_by, observe};
+pub use reports::{Reports, Target};
+pub use secrets::{Data, Secrets, Supply};

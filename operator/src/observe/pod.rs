@@ -1,0 +1,264 @@
+//! From a pod of the API server to one that the plan sees.
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
+use scrapefleet_telemetry::escape;
+use serde::Deserialize;
+
+use crate::{
+    Observed, names,
+    plan::{Exit, ExitReason, ObservedPod, Report, Role, Stage},
+};
+
+/// The longest text of a pod's that is shown, in characters.
+const LONGEST: usize = 300;
+
+/// What a program leaves in its termination message, beside its exit code: one word, and what went wrong last, if
+/// anything did. What is not this is shown as it is.
+#[derive(Debug, Deserialize)]
+struct Farewell {
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+/// The pod as the plan sees it; none where it is not one of ours, whatever its labels say.
+#[must_use]
+pub fn observe(pod: &Pod, report: Observed<Report>) -> Option<ObservedPod> {
+    let labels = pod.metadata.labels.as_ref()?;
+    let role = Role::from_word(labels.get(names::ROLE)?)?;
+    let annotation = |name: &str| pod.metadata.annotations.as_ref()?.get(name);
+    let is = |name: &str| annotation(name).is_some_and(|value| value == "true");
+    let stage = stage(pod, role);
+    Some(ObservedPod {
+        name: pod.metadata.name.clone()?,
+        uid: pod.metadata.uid.clone()?,
+        role,
+        slot: labels.get(names::SLOT)?.parse().ok()?,
+        revision: labels.get(names::REVISION)?.clone(),
+        since: since(pod, &stage),
+        terminating: pod.metadata.deletion_timestamp.is_some(),
+        fenced: is(names::FENCED),
+        failures: annotation(names::FAILURES).and_then(|text| text.parse().ok()).unwrap_or(0),
+        probes_site: is(names::PROBES_SITE),
+        share: annotation(names::SHARE).and_then(|text| serde_json::from_str(text).ok()),
+        obstacle: pod.status.as_ref().and_then(obstacle),
+        stage,
+        report,
+    })
+}
+
+/// When a pod that is being deleted should have ended.
+#[must_use]
+pub fn ends_by(pod: &Pod) -> Option<(String, Timestamp)> {
+    let at = pod.metadata.deletion_timestamp.as_ref()?;
+    Some((pod.metadata.uid.clone()?, at.0))
+}
+
+fn stage(pod: &Pod, role: Role) -> Stage {
+    let Some(status) = &pod.status else { return Stage::Pending };
+    let main = container(status, role.word());
+    let state = main.and_then(|main| main.state.as_ref());
+    if let Some(terminated) = state.and_then(|state| state.terminated.as_ref()) {
+        return Stage::Ended(exit(status, terminated, pod));
+    }
+    match status.phase.as_deref() {
+        Some("Failed" | "Succeeded") => Stage::Ended(taken_away(status, pod)),
+        _ if condition(status, "Ready").is_some_and(|(is, _)| is) => Stage::Ready,
+        _ if state.is_some_and(|state| state.running.is_some()) => Stage::Starting,
+        _ => Stage::Pending,
+    }
+}
+
+fn container<'a>(status: &'a PodStatus, name: &str) -> Option<&'a ContainerStatus> {
+    status.container_statuses.iter().flatten().find(|container| container.name == name)
+}
+
+fn condition(status: &PodStatus, type_: &str) -> Option<(bool, Option<Timestamp>)> {
+    let found = status.conditions.iter().flatten().find(|condition| condition.type_ == type_)?;
+    Some((found.status == "True", found.last_transition_time.as_ref().map(|at| at.0)))
+}
+
+fn exit(status: &PodStatus, terminated: &ContainerStateTerminated, pod: &Pod) -> Exit {
+    let time = |time: &Option<Time>| time.as_ref().map(|time| time.0).filter(|at| at.as_second() > 0);
+    // The node ends what it takes away like anyone who deletes a pod; only the pod's own reason tells.
+    let evicted = status.reason.as_deref().is_some_and(|reason| reason != "Completed")
+        && !matches!(terminated.exit_code, 0 | 11);
+    Exit {
+        why: if evicted { ExitReason::Evicted } else { ExitReason::from_code(terminated.exit_code) },
+        at: time(&terminated.finished_at).unwrap_or_else(|| last_known(status, pod)),
+        started: time(&terminated.started_at),
+        message: farewell(terminated).or_else(|| status.message.as_deref().map(shown)),
+    }
+}
+
+/// A pod that ended without its program having a say: evicted before it started, or its node forgot it.
+fn taken_away(status: &PodStatus, pod: &Pod) -> Exit {
+    let reason =
+        status.reason.clone().into_iter().chain(status.message.clone()).collect::<Vec<_>>().join(": ");
+    Exit {
+        why: ExitReason::Evicted,
+        at: last_known(status, pod),
+        started: None,
+        message: Some(shown(&reason)).filter(|text| !text.is_empty()),
+    }
+}
+
+fn last_known(status: &PodStatus, pod: &Pod) -> Timestamp {
+    let changed = condition(status, "Ready").and_then(|(_, at)| at);
+    let created = pod.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    changed.or(created).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+fn farewell(terminated: &ContainerStateTerminated) -> Option<String> {
+    let text = terminated.message.as_deref().filter(|text| !text.trim().is_empty());
+    let Some(text) = text else {
+        return terminated.reason.clone().filter(|reason| !matches!(reason.as_str(), "Completed" | "Error"));
+    };
+    let said =
+        serde_json::from_str::<Farewell>(text).ok().and_then(|farewell| farewell.message.or(farewell.reason));
+    Some(shown(said.as_deref().unwrap_or(text)))
+}
+
+/// What keeps a pod from starting, as its node or the scheduler says.
+fn obstacle(status: &PodStatus) -> Option<String> {
+    let containers =
+        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let waiting = containers.filter_map(|container| {
+        let waiting = container.state.as_ref()?.waiting.as_ref()?;
+        let reason = waiting.reason.as_deref()?;
+        let usual = matches!(reason, "ContainerCreating" | "PodInitializing");
+        (!usual)
+            .then(|| format!("{}: {reason}: {}", container.name, waiting.message.as_deref().unwrap_or("")))
+    });
+    let unscheduled = status.conditions.iter().flatten().filter_map(|condition| {
+        let unscheduled = condition.type_ == "PodScheduled" && condition.status == "False";
+        unscheduled.then(|| format!("no node for it: {}", condition.message.as_deref().unwrap_or("")))
+    });
+    waiting.chain(unscheduled).next().map(|text| shown(&text))
+}
+
+fn since(pod: &Pod, stage: &Stage) -> Option<Timestamp> {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    match (stage, &pod.status) {
+        (Stage::Ended(exit), _) => Some(exit.at),
+        (Stage::Ready | Stage::Starting, Some(status)) => {
+            condition(status, "Ready").and_then(|(_, at)| at).or(created)
+        }
+        _ => created,
+    }
+}
+
+/// Text of others: on one line, bounded.
+pub(crate) fn shown(text: &str) -> String {
+    let cut: String = text.trim().chars().take(LONGEST).collect();
+    escape(&cut).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(status: Value) -> Pod {
+        let labels = json!({
+            names::ROLE: "bot", names::SLOT: "4", names::REVISION: "r1", names::FLEET: "fleet",
+        });
+        let mut pod = json!({
+            "metadata": {
+                "name": "fleet-bot-4-x", "uid": "u", "labels": labels,
+                "creationTimestamp": "2026-01-01T00:00:00Z",
+                "annotations": { names::FAILURES: "3", names::SHARE: r#"{"connectionsPerMinute":1,"actionsPerSecond":2,"held":3}"# },
+            },
+        });
+        pod["status"] = status;
+        serde_json::from_value(pod).unwrap()
+    }
+
+    fn observed(status: Value) -> ObservedPod {
+        observe(&pod(status), Observed::unread("")).unwrap()
+    }
+
+    fn ended(code: i32, message: &str) -> Value {
+        let terminated = json!({
+            "exitCode": code, "message": message, "reason": "Error",
+            "startedAt": "2026-01-01T00:01:00Z", "finishedAt": "2026-01-01T00:02:00Z",
+        });
+        json!({ "phase": "Running", "containerStatuses": [
+            { "name": "bot", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": { "terminated": terminated } },
+        ] })
+    }
+
+    #[test]
+    fn what_stands_on_a_pod_is_read() {
+        let pod = observed(json!({ "phase": "Pending" }));
+        assert_eq!((pod.slot, pod.failures, pod.stage), (4, 3, Stage::Pending));
+        assert_eq!(pod.share.unwrap().held, 3);
+    }
+
+    #[test]
+    fn stages_follow_the_status() {
+        let running = json!([{ "name": "bot", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": { "running": {} } }]);
+        let ready =
+            json!([{ "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:03:00Z" }]);
+        assert_eq!(
+            observed(json!({ "phase": "Running", "containerStatuses": running })).stage,
+            Stage::Starting
+        );
+        let pod = observed(json!({ "phase": "Running", "containerStatuses": running, "conditions": ready }));
+        assert_eq!(pod.stage, Stage::Ready);
+        assert_eq!(pod.since.unwrap().to_string(), "2026-01-01T00:03:00Z");
+    }
+
+    #[test]
+    fn an_end_is_read_while_chrome_still_runs() {
+        let farewell =
+            r#"{"code":10,"reason":"BrowserNotRebuilt","message":"five browsers in five minutes"}"#;
+        let pod = observed(ended(10, farewell));
+        let exit = pod.exit().unwrap();
+        assert_eq!(exit.why, ExitReason::BrowserNotRebuilt);
+        assert_eq!(exit.message.as_deref(), Some("five browsers in five minutes"));
+        assert_eq!(exit.at.duration_since(exit.started.unwrap()).as_secs(), 60);
+        let pod = observed(ended(11, r#"{"code":11,"reason":"Released"}"#));
+        assert_eq!(pod.exit().unwrap().message.as_deref(), Some("Released"));
+    }
+
+    #[test]
+    fn a_hostile_farewell_stays_on_its_line() {
+        let pod = observed(ended(1, &format!("no JSON\n\u{1b}[31m{}", "x".repeat(5000))));
+        let message = pod.exit().unwrap().message.clone().unwrap();
+        assert!(!message.contains(char::is_control) && message.len() < 1000, "{message}");
+    }
+
+    #[test]
+    fn who_was_taken_away_is_not_to_blame() {
+        let pod = observed(json!({ "phase": "Failed", "reason": "Evicted", "message": "low on memory" }));
+        assert_eq!(pod.exit().unwrap().why, ExitReason::Evicted);
+        assert_eq!(pod.exit().unwrap().message.as_deref(), Some("Evicted: low on memory"));
+        let mut status = ended(137, "");
+        status["reason"] = json!("Preempting");
+        assert_eq!(observed(status).exit().unwrap().why, ExitReason::Evicted);
+    }
+
+    #[test]
+    fn what_keeps_a_pod_from_starting_is_told() {
+        let waiting = json!({ "waiting": { "reason": "ImagePullBackOff", "message": "not found" } });
+        let pod = observed(json!({ "phase": "Pending", "containerStatuses": [
+            { "name": "bot", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting },
+        ] }));
+        assert_eq!(pod.obstacle.as_deref(), Some("bot: ImagePullBackOff: not found"));
+        let no_node = json!([{ "type": "PodScheduled", "status": "False", "message": "0/2 nodes" }]);
+        let pod = observed(json!({ "phase": "Pending", "conditions": no_node }));
+        assert_eq!(pod.obstacle.as_deref(), Some("no node for it: 0/2 nodes"));
+    }
+
+    #[test]
+    fn a_pod_with_other_labels_is_not_ours() {
+        let mut other = pod(json!({}));
+        other.metadata.labels.as_mut().unwrap().insert(names::SLOT.into(), "first".into());
+        assert!(observe(&other, Observed::unread("")).is_none());
+    }
+}

@@ -1,0 +1,202 @@
+//! What bots and watchers say of themselves, asked about once a second.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use scrapefleet_policy::{Clock, within};
+use tokio_util::sync::CancellationToken;
+
+use super::rounds::rounds;
+use crate::{Observed, PORT, plan::Report};
+
+/// Pause between two looks at a pod.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a pod may take to answer. It answers from memory; a pod that takes longer is not well.
+const ANSWER: Duration = Duration::from_secs(2);
+
+/// The largest answer, in bytes: a bot with 500 holds says about 150 KB.
+const LARGEST: usize = 1 << 20;
+
+/// Reports by the uid of the pod. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Reports {
+    known: Arc<Mutex<HashMap<String, Observed<Report>>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// A pod that can be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its uid.
+    pub uid: String,
+    /// Where it is.
+    pub address: IpAddr,
+}
+
+impl Target {
+    /// The pod, if it has an address and has not ended.
+    #[must_use]
+    pub fn of(pod: &Pod) -> Option<Self> {
+        let status = pod.status.as_ref()?;
+        let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded" | "Pending"));
+        let address = status.pod_ip.as_ref().filter(|_| !over)?.parse().ok()?;
+        Some(Self { uid: pod.metadata.uid.clone()?, address })
+    }
+
+    fn url(&self) -> String {
+        match self.address {
+            IpAddr::V4(v4) => format!("http://{v4}:{PORT}/status"),
+            IpAddr::V6(v6) => format!("http://[{v6}]:{PORT}/status"),
+        }
+    }
+}
+
+impl Reports {
+    /// Nothing is known yet. The clock dates the reports.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self { known: Arc::default(), clock }
+    }
+
+    /// What the pod with this uid said last.
+    #[must_use]
+    pub fn of(&self, uid: &str) -> Observed<Report> {
+        self.lock().get(uid).cloned().unwrap_or_else(|| Observed::unread("it was not asked yet"))
+    }
+
+    /// Whether the pod with this uid was asked, whatever it said.
+    #[must_use]
+    pub fn was_asked(&self, uid: &str) -> bool {
+        self.lock().contains_key(uid)
+    }
+
+    /// Asks all pods that `list` names, again and again, until `stop`.
+    pub async fn keep(
+        &self,
+        http: &reqwest::Client,
+        list: impl Fn() -> Vec<Target>,
+        stop: &CancellationToken,
+    ) {
+        let list = || {
+            let targets = list();
+            let there: HashSet<&str> = targets.iter().map(|target| target.uid.as_str()).collect();
+            self.lock().retain(|uid, _| there.contains(uid.as_str()));
+            targets.iter().map(|target| (target.uid.clone(), target.clone())).collect()
+        };
+        rounds(PERIOD, stop, list, |target| self.ask(http, target)).await;
+    }
+
+    async fn ask(&self, http: &reqwest::Client, target: Target) {
+        let asked_at = self.clock.now();
+        let observed = match within(ANSWER, "asking a pod how it is", answer(http, &target.url())).await {
+            Ok(Ok(value)) => Observed::Read { value, at: asked_at },
+            Ok(Err(why)) => Observed::unread(why),
+            Err(expired) => Observed::unread(expired.to_string()),
+        };
+        self.lock().insert(target.uid, observed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Observed<Report>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(http: &reqwest::Client, url: &str) -> Result<Report, String> {
+    let mut response = http.get(url).send().await.map_err(|error| error.without_url().to_string())?;
+    if !response.status().is_success() {
+        return Err(format!("it answered {}", response.status()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| error.without_url().to_string())? {
+        if body.len() + chunk.len() > LARGEST {
+            return Err(format!("its answer is larger than {LARGEST} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_json::from_slice(&body).map_err(|error| format!("its answer is not what a pod says: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use scrapefleet_policy::SystemClock;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::plan::ReportedState;
+
+    /// Answers one request with this.
+    async fn served(response: String) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/status", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            // The other side may have had enough already.
+            let _ = stream.write_all(response.as_bytes()).await;
+        });
+        url
+    }
+
+    fn with_body(body: &str) -> String {
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read() {
+        let url = served(with_body(r#"{"state":"working","holds":[{},{}]}"#)).await;
+        let report = answer(&reqwest::Client::new(), &url).await.unwrap();
+        assert_eq!((report.state, report.held), (ReportedState::Working, 2));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_says_why() {
+        let http = reqwest::Client::new();
+        for (response, said) in [
+            // A pod that has nothing to say yet.
+            (with_body("null"), "not what a pod says"),
+            (with_body(&format!("\"{}\"", "x".repeat(LARGEST))), "larger than"),
+            ("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n".to_owned(), "503"),
+        ] {
+            let why = answer(&http, &served(response).await).await.unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pod_that_is_gone_is_forgotten() {
+        let reports = Reports::new(Arc::new(SystemClock));
+        reports.lock().insert("gone".into(), Observed::unread("x"));
+        let stop = CancellationToken::new();
+        let list = || {
+            stop.cancel();
+            Vec::new()
+        };
+        reports.keep(&reqwest::Client::new(), list, &stop).await;
+        assert!(reports.lock().is_empty());
+    }
+
+    #[test]
+    fn only_pods_with_an_address_that_run_are_asked() {
+        let pod = |status: serde_json::Value| -> Pod {
+            serde_json::from_value(serde_json::json!({ "metadata": { "uid": "u" }, "status": status }))
+                .unwrap()
+        };
+        let running = pod(serde_json::json!({ "phase": "Running", "podIP": "10.0.0.7" }));
+        assert_eq!(Target::of(&running).unwrap().url(), "http://10.0.0.7:8080/status");
+        let v6 = pod(serde_json::json!({ "phase": "Running", "podIP": "fd00::7" }));
+        assert_eq!(Target::of(&v6).unwrap().url(), "http://[fd00::7]:8080/status");
+        for phase in ["Pending", "Failed", "Succeeded"] {
+            assert_eq!(Target::of(&pod(serde_json::json!({ "phase": phase, "podIP": "10.0.0.7" }))), None);
+        }
+        assert_eq!(Target::of(&pod(serde_json::json!({ "phase": "Running" }))), None);
+    }
+}

@@ -1,0 +1,208 @@
+//! A pod as the plan sees it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Exit, Share};
+use crate::Observed;
+
+/// A report older than this says nothing any more.
+pub(super) const REPORT_FRESH: SignedDuration = SignedDuration::from_secs(10);
+
+/// Which of a fleet's pods a pod is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// One that takes and holds items.
+    Bot,
+    /// One that watches the site's list.
+    Watcher,
+}
+
+/// A pod as the plan sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedPod {
+    /// Its name.
+    pub name: String,
+    /// Its uid: names come again, uids do not.
+    pub uid: String,
+    /// What it is for.
+    pub role: Role,
+    /// Its number within its role.
+    pub slot: u32,
+    /// What it was made of; see [`super::Revisions`].
+    pub revision: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// When it came as far, as its conditions say.
+    pub since: Option<Timestamp>,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Whether it is to be left alone for a person to look at.
+    pub fenced: bool,
+    /// Ends in a row that its slot had before it.
+    pub failures: u32,
+    /// Whether it was made to find out if the site is back.
+    pub probes_site: bool,
+    /// The politeness share it was dealt.
+    pub share: Option<Share>,
+    /// What keeps it from starting, where Kubernetes says so.
+    pub obstacle: Option<String>,
+    /// What it says of itself.
+    pub report: Observed<Report>,
+}
+
+/// How far a pod has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// It waits for a node, an image or a volume.
+    Pending,
+    /// Its program runs and is not ready.
+    Starting,
+    /// It is ready.
+    Ready,
+    /// It has ended.
+    Ended(Exit),
+}
+
+/// What a bot or a watcher says of itself at `/status`. Fields that are not known are skipped, those that are missing
+/// have their defaults: the pod may be of another version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Report {
+    /// What it is doing.
+    pub state: ReportedState,
+    /// The last thing that went wrong, as the pod says it: hostile text.
+    pub last_reason: Option<String>,
+    /// How many items it holds.
+    #[serde(rename = "holds", deserialize_with = "count")]
+    pub held: u32,
+    /// What a bot has done since it started.
+    pub totals: Totals,
+    /// A watcher: whether it is the active one.
+    pub active: bool,
+    /// A watcher: times the list may have moved on unseen.
+    pub gaps: u64,
+}
+
+/// What a bot has done since it started, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Totals {
+    /// Artifacts that it stored.
+    pub stored: u64,
+}
+
+/// What a bot or a watcher says it is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReportedState {
+    /// A bot or a watcher starts.
+    Starting,
+    /// A bot works.
+    Working,
+    /// A bot rebuilds its browser.
+    Rebuilding,
+    /// A bot opens nothing: the site is at fault.
+    SiteUnavailable,
+    /// A bot takes nothing more.
+    Draining,
+    /// A watcher stands by.
+    Standby,
+    /// A watcher watches.
+    Watching,
+    /// A watcher's list does not answer.
+    Repairing,
+    /// The queue does not answer.
+    QueueUnreachable,
+    /// The store does not answer.
+    StoreUnreachable,
+    /// It has ended.
+    Ended,
+    /// Something that this version does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// A bot's status lists its holds; only their number matters here.
+fn count<'de, D: serde::Deserializer<'de>>(list: D) -> Result<u32, D::Error> {
+    let held = Vec::<serde::de::IgnoredAny>::deserialize(list)?;
+    Ok(u32::try_from(held.len()).unwrap_or(u32::MAX))
+}
+
+impl ObservedPod {
+    /// How it ended, if it has.
+    #[must_use]
+    pub const fn exit(&self) -> Option<&Exit> {
+        match &self.stage {
+            Stage::Ended(exit) => Some(exit),
+            _ => None,
+        }
+    }
+
+    /// Whether it counts as capacity: it is there, or on its way, to stay.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        !self.fenced && !self.terminating && self.exit().is_none()
+    }
+
+    /// Whether it is live and ready.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.is_live() && self.stage == Stage::Ready
+    }
+
+    /// Whether it is on its way out and still there: as long as it says so itself.
+    #[must_use]
+    pub fn is_draining(&self, now: Timestamp) -> bool {
+        self.terminating && !self.fenced && self.exit().is_none() && self.fresh_report(now).is_some()
+    }
+
+    /// What it says of itself, unless that is long ago.
+    #[must_use]
+    pub fn fresh_report(&self, now: Timestamp) -> Option<&Report> {
+        self.report.fresh(now, REPORT_FRESH)
+    }
+
+    /// How much would be disturbed by ending it: nothing while it has not been ready, what it says once it has, and
+    /// more than anything when it does not say.
+    #[must_use]
+    pub fn burden(&self, now: Timestamp) -> u32 {
+        match (self.fresh_report(now), &self.stage) {
+            (Some(report), _) => report.held.max(u32::from(report.active)),
+            (None, Stage::Ready) => u32::MAX,
+            (None, _) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bots_status_is_read() {
+        let report: Report = serde_json::from_str(
+            r#"{ "slot": 3, "state": "working", "lastReason": null, "capacity": 20, "exit": null,
+                 "holds": [{ "item": "a" }, { "item": "b" }], "browser": { "abandoned": 0 },
+                 "totals": { "stored": 7, "gone": 1, "holdSecondsMedian": 2.5 } }"#,
+        )
+        .unwrap();
+        assert_eq!((report.state, report.held, report.totals.stored), (ReportedState::Working, 2, 7));
+    }
+
+    #[test]
+    fn a_watchers_status_is_read() {
+        let report: Report = serde_json::from_str(
+            r#"{ "state": "watching", "active": true, "discovered": 9, "gaps": 2, "refreshedAt": null }"#,
+        )
+        .unwrap();
+        assert_eq!((report.state, report.active, report.gaps), (ReportedState::Watching, true, 2));
+    }
+
+    #[test]
+    fn a_status_of_another_version_is_read() {
+        let report: Report = serde_json::from_str(r#"{ "state": "meditating", "mood": "good" }"#).unwrap();
+        assert_eq!(report, Report::default());
+    }
+}
