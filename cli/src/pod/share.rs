@@ -24,7 +24,7 @@ pub(super) async fn follow(file: &Path, factory: Arc<RecipeFactory>) {
                 tracing::info!(?share, "the pod's share of the fleet's politeness");
             }
             Err(why) => {
-                tracing::warn!(file = %file.display(), why, "the pod's share cannot be read: the last one stays")
+                tracing::warn!(file = %file.display(), why, "the pod's share cannot be read: the last one stays");
             }
         }
         last = Some(share);

@@ -141,6 +141,7 @@ impl Space {
         limit: Duration,
         look: impl AsyncFnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        await_condition::until(self, what, limit, look).await
+        // What is awaited may be large.
+        Box::pin(await_condition::until(self, what, limit, look)).await
     }
 }

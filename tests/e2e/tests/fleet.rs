@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use kube::api::{Patch, PatchParams};
+use scene::Scene;
 use scrapefleet_api::{ScrapeFleet, status::Phase};
 use scrapefleet_e2e::in_namespace;
-use scene::Scene;
 use serde_json::json;
 
 /// How long a fleet may take to hold, from its application on a node that has the images.
-const HOLDS_WITHIN: Duration = Duration::from_secs(60);
+const HOLDS_WITHIN: Duration = Duration::from_mins(1);
 /// How long a change of the number of bots may take.
 const SCALES_WITHIN: Duration = Duration::from_mins(2);
 
@@ -31,7 +31,8 @@ async fn every_battle_is_in_the_bucket_once() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_come_and_go_without_a_trace() -> Result<()> {
     in_namespace("scale", async |space| {
-        let scene = Scene::start(&space, &json!({ "bots": { "min": 1, "max": 3, "holdsPerBot": 4 } })).await?;
+        let scene =
+            Scene::start(&space, &json!({ "bots": { "min": 1, "max": 3, "holdsPerBot": 4 } })).await?;
         let fleet = &scene.fleet;
         fleet.holds(3, HOLDS_WITHIN).await?;
         fleet.status_when("has two bots or more", SCALES_WITHIN, |status| status.ready >= Some(2)).await?;
