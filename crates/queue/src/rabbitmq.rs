@@ -115,14 +115,17 @@ async fn check_timeouts(
             return Ok(());
         }
     };
-    match timeouts.into_iter().find(|(_, found)| found.is_some_and(|found| found < wanted)) {
-        None => Ok(()),
-        Some((queue, found)) => Err(QueueError::Refused(format!(
-            "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {} ms, and {wanted} ms are needed for \
-             holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time",
-            found.unwrap_or_default()
-        ))),
-    }
+    let Some((queue, found)) =
+        timeouts.into_iter().find(|(_, found)| found.is_none_or(|found| found < wanted))
+    else {
+        return Ok(());
+    };
+    let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found} ms"));
+    Err(QueueError::Refused(format!(
+        "queue `{queue}` is for shorter holds: its consumer timeout (x-consumer-timeout, or consumer-timeout of a policy) \
+         is {found}, and at least {wanted} ms are needed for holds of {longest_hold:?}. Take it out of the policy, delete \
+         the queue when it is empty, or hold for a shorter time"
+    )))
 }
 
 /// Reads the depths of all fleets of a vhost by one request, for who looks after many.
