@@ -17,6 +17,8 @@
 //!   tasks are not among them; they are brought to the dead letters by who finds them.
 //! - A published item is not looked up: [`Published::known`] is always 0, and an item published again is in the journal
 //!   again.
+//! - A hold is not taken away, unless a policy of the broker sets a `consumer-timeout`: the shorter of the two counts, and
+//!   the management API does not tell it reliably. Nobody should set one for these queues.
 //! - A task that came back unfinished [`MAX_DELIVERIES`] times is given up. Releasing counts nothing.
 //! - Delays are rounded up to whole seconds; the longest is [`LONGEST_DELAY`].
 
@@ -101,7 +103,8 @@ pub async fn connect(options: Options) -> Result<RabbitMq, QueueError> {
     Ok(RabbitMq { inner: Arc::new(Inner { graph, management, ledger }) })
 }
 
-/// Refuses queues that were made for shorter holds: the broker itself does not compare this argument.
+/// Refuses queues that were made for shorter holds: the broker itself does not compare this argument. Without it a task
+/// would be taken away after half an hour, the broker's own default.
 async fn check_timeouts(
     management: &Management,
     names: &Names,
@@ -122,9 +125,8 @@ async fn check_timeouts(
     };
     let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found} ms"));
     Err(QueueError::Refused(format!(
-        "queue `{queue}` is for shorter holds: its consumer timeout (x-consumer-timeout, or consumer-timeout of a policy) \
-         is {found}, and at least {wanted} ms are needed for holds of {longest_hold:?}. Take it out of the policy, delete \
-         the queue when it is empty, or hold for a shorter time"
+        "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {found}, and at least {wanted} ms are \
+         needed for holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time"
     )))
 }
 

@@ -17,7 +17,6 @@ use scrapefleet_queue::{
     contract::Harness as _,
     rabbitmq::{self, Depths, Options, Password},
 };
-use serde_json::json;
 
 scrapefleet_queue::queue_contract!(Broker::start().await);
 
@@ -74,18 +73,21 @@ async fn queues_that_were_made_for_shorter_holds_are_refused() {
     let broker = Broker::start().await;
     let options = Options { longest_hold: Duration::from_hours(30), ..broker.options() };
     let error = rabbitmq::connect(options).await.unwrap_err();
-    assert!(matches!(&error, QueueError::Refused(why) if why.contains("is 86400000 ms")), "{error}");
+    assert!(
+        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000 ms")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_policy_that_shortens_holds_is_refused() {
+async fn a_queue_that_was_made_without_a_timeout_is_refused() {
     let broker = Broker::start().await;
-    broker.set_policy(&json!({ "consumer-timeout": 60_000 })).await;
-    let connected = rabbitmq::connect(broker.options()).await;
-    broker.unset_policy().await;
-    let error = connected.unwrap_err();
-    assert!(matches!(&error, QueueError::Refused(why) if why.contains("is 60000 ms")), "{error}");
-    rabbitmq::connect(broker.options()).await.unwrap();
+    broker.make_again_without("lane.default", "x-consumer-timeout").await;
+    let error = rabbitmq::connect(broker.options()).await.unwrap_err();
+    assert!(
+        matches!(&error, QueueError::Refused(why) if why.contains("lane.default") && why.contains("is not set")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -29,8 +29,6 @@ const PAGE: usize = 500;
 
 /// What is read of a queue to count what is in it.
 const COUNTS: &str = "name,messages,messages_ready,messages_unacknowledged";
-/// What is read of a queue to know how it was made.
-const MADE: &str = "name,arguments,effective_policy_definition";
 
 /// A client of the management API for one vhost.
 pub(super) struct Management {
@@ -64,18 +62,6 @@ struct Made {
     name: String,
     #[serde(default)]
     arguments: Map<String, Value>,
-    /// What policies say of it: an object, or anything else when they say nothing.
-    #[serde(default)]
-    effective_policy_definition: Value,
-}
-
-impl Made {
-    /// The shorter of what it was made with and what policies say: so does the broker.
-    fn consumer_timeout(&self) -> Option<i64> {
-        let argument = self.arguments.get("x-consumer-timeout");
-        let policy = self.effective_policy_definition.get("consumer-timeout");
-        argument.into_iter().chain(policy).filter_map(Value::as_i64).min()
-    }
 }
 
 /// How many tasks are where. What is delayed is not known by lane.
@@ -151,15 +137,12 @@ impl Management {
         Ok(fleets.into_iter().map(depth).collect())
     }
 
-    /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: after as many as
-    /// the broker's own settings say.
+    /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: it was made
+    /// without a word about that.
     pub(super) async fn timeouts(&self, names: &Names) -> Result<Vec<(String, Option<i64>)>, QueueError> {
-        let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), MADE).await?;
-        let timeout = |queue: Made| {
-            let timeout = queue.consumer_timeout();
-            (queue.name, timeout)
-        };
-        Ok(queues.into_iter().map(timeout).collect())
+        let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), "name,arguments").await?;
+        let timeout = |queue: &Made| queue.arguments.get("x-consumer-timeout").and_then(Value::as_i64);
+        Ok(queues.into_iter().map(|queue| (queue.name.clone(), timeout(&queue))).collect())
     }
 
     /// The sessions that live.
@@ -273,34 +256,11 @@ fn total(names: &Names, queues: &[Counted]) -> Totals {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn counted(name: &str, ready: u64, unacked: u64) -> Counted {
         let messages = ready + unacked;
         Counted { name: name.to_owned(), messages, messages_ready: ready, messages_unacknowledged: unacked }
-    }
-
-    #[test]
-    fn the_shorter_timeout_of_argument_and_policy_counts() {
-        let timeout =
-            |made: serde_json::Value| serde_json::from_value::<Made>(made).unwrap().consumer_timeout();
-        let cases = [
-            (json!({ "name": "q", "arguments": { "x-consumer-timeout": 5 } }), Some(5)),
-            (json!({ "name": "q", "arguments": {}, "effective_policy_definition": [] }), None),
-            (json!({ "name": "q", "effective_policy_definition": { "consumer-timeout": 7 } }), Some(7)),
-            (
-                json!({
-                    "name": "q", "arguments": { "x-consumer-timeout": 5 },
-                    "effective_policy_definition": { "consumer-timeout": 3 }
-                }),
-                Some(3),
-            ),
-        ];
-        for (made, expected) in cases {
-            assert_eq!(timeout(made.clone()), expected, "{made}");
-        }
     }
 
     #[test]

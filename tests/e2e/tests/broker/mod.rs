@@ -70,20 +70,13 @@ impl Broker {
         self.ask(&format!("queues/%2F/{}:{name}", self.options.scope)).await
     }
 
-    /// Sets a policy for the lanes of this fleet.
-    pub(crate) async fn set_policy(&self, definition: &Value) {
-        let pattern = format!("^{}:lane", self.options.scope.replace('.', "\\."));
-        let policy = json!({ "pattern": pattern, "definition": definition, "apply-to": "queues" });
-        self.request(Method::PUT, &self.policy(), Some(&policy)).await;
-    }
-
-    /// Takes it back.
-    pub(crate) async fn unset_policy(&self) {
-        self.request(Method::DELETE, &self.policy(), None).await;
-    }
-
-    fn policy(&self) -> String {
-        format!("policies/%2F/{}", self.options.scope)
+    /// Makes a queue again as it is, but without one of its arguments.
+    pub(crate) async fn make_again_without(&self, name: &str, argument: &str) {
+        let mut arguments = self.describe(name).await["arguments"].clone();
+        arguments.as_object_mut().unwrap().remove(argument).unwrap();
+        let path = format!("queues/%2F/{}:{name}", self.options.scope);
+        self.request(Method::DELETE, &path, None).await;
+        self.request(Method::PUT, &path, Some(&json!({ "durable": true, "arguments": arguments }))).await;
     }
 
     /// Kills the broker without a word of warning. It comes back with its disk as it was.
