@@ -17,6 +17,8 @@
 //!   tasks are not among them; they are brought to the dead letters by who finds them.
 //! - A published item is not looked up: [`Published::known`] is always 0, and an item published again is in the journal
 //!   again.
+//! - A hold is not taken away, unless a policy of the broker sets a `consumer-timeout`: the shorter of the two counts, and
+//!   the management API does not tell it reliably. Nobody should set one for these queues.
 //! - A task that came back unfinished [`MAX_DELIVERIES`] times is given up. Releasing counts nothing.
 //! - Delays are rounded up to whole seconds; the longest is [`LONGEST_DELAY`].
 
@@ -101,7 +103,8 @@ pub async fn connect(options: Options) -> Result<RabbitMq, QueueError> {
     Ok(RabbitMq { inner: Arc::new(Inner { graph, management, ledger }) })
 }
 
-/// Refuses queues that were made for shorter holds: the broker itself does not compare this argument.
+/// Refuses queues that were made for shorter holds: the broker itself does not compare this argument. Without it a task
+/// would be taken away after half an hour, the broker's own default.
 async fn check_timeouts(
     management: &Management,
     names: &Names,
@@ -115,14 +118,16 @@ async fn check_timeouts(
             return Ok(());
         }
     };
-    match timeouts.into_iter().find(|(_, found)| found.is_some_and(|found| found < wanted)) {
-        None => Ok(()),
-        Some((queue, found)) => Err(QueueError::Refused(format!(
-            "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {} ms, and {wanted} ms are needed for \
-             holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time",
-            found.unwrap_or_default()
-        ))),
-    }
+    let Some((queue, found)) =
+        timeouts.into_iter().find(|(_, found)| found.is_none_or(|found| found < wanted))
+    else {
+        return Ok(());
+    };
+    let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found} ms"));
+    Err(QueueError::Refused(format!(
+        "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {found}, and at least {wanted} ms are \
+         needed for holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time"
+    )))
 }
 
 /// Reads the depths of all fleets of a vhost by one request, for who looks after many.

@@ -133,10 +133,11 @@ async fn nothing_is_lost_when_the_broker_dies_and_everything_goes_on_by_itself()
 
     let quiet_depth = Depth { ready: 0, held: 1, delayed: 1, dead: 1 };
     until("the depth to settle", async || queue.depth().await.is_ok_and(|depth| depth == quiet_depth)).await;
-    let record = record.lock().unwrap();
-    let twice: Vec<_> = record.again.intersection(&record.single).collect();
+    let twice: Vec<String> = {
+        let record = record.lock().unwrap();
+        record.again.intersection(&record.single).cloned().collect()
+    };
     assert!(twice.is_empty(), "acked, and handed out again: {twice:?}");
-    drop(record);
     let letters = queue.dead_letters().await.unwrap();
     assert_eq!(letters.iter().map(|l| l.item.as_ref().unwrap().as_str()).collect::<Vec<_>>(), ["dead"]);
     let pending = queue.pending().await.unwrap();

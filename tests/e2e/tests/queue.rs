@@ -74,7 +74,18 @@ async fn queues_that_were_made_for_shorter_holds_are_refused() {
     let options = Options { longest_hold: Duration::from_hours(30), ..broker.options() };
     let error = rabbitmq::connect(options).await.unwrap_err();
     assert!(
-        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000")),
+        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000 ms")),
+        "{error}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_was_made_without_a_timeout_is_refused() {
+    let broker = Broker::start().await;
+    broker.make_again_without("lane.default", "x-consumer-timeout").await;
+    let error = rabbitmq::connect(broker.options()).await.unwrap_err();
+    assert!(
+        matches!(&error, QueueError::Refused(why) if why.contains("lane.default") && why.contains("is not set")),
         "{error}"
     );
 }

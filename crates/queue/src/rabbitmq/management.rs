@@ -137,7 +137,8 @@ impl Management {
         Ok(fleets.into_iter().map(depth).collect())
     }
 
-    /// The lanes' queues, and after how many milliseconds without a finish each takes a task away.
+    /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: it was made
+    /// without a word about that.
     pub(super) async fn timeouts(&self, names: &Names) -> Result<Vec<(String, Option<i64>)>, QueueError> {
         let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), "name,arguments").await?;
         let timeout = |queue: &Made| queue.arguments.get("x-consumer-timeout").and_then(Value::as_i64);

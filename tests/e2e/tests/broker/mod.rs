@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
+use reqwest::Method;
 use scrapefleet_api::LaneName;
 use scrapefleet_e2e::{Cable, Forward};
 use scrapefleet_policy::{Clock as _, SystemClock};
@@ -69,6 +70,15 @@ impl Broker {
         self.ask(&format!("queues/%2F/{}:{name}", self.options.scope)).await
     }
 
+    /// Makes a queue again as it is, but without one of its arguments.
+    pub(crate) async fn make_again_without(&self, name: &str, argument: &str) {
+        let mut arguments = self.describe(name).await["arguments"].clone();
+        arguments.as_object_mut().unwrap().remove(argument).unwrap();
+        let path = format!("queues/%2F/{}:{name}", self.options.scope);
+        self.request(Method::DELETE, &path, None).await;
+        self.request(Method::PUT, &path, Some(&json!({ "durable": true, "arguments": arguments }))).await;
+    }
+
     /// Kills the broker without a word of warning. It comes back with its disk as it was.
     pub(crate) async fn restart(&self) {
         if std::env::var_os(GIVEN).is_some() {
@@ -95,10 +105,17 @@ impl Broker {
     }
 
     async fn ask(&self, path: &str) -> Value {
+        self.request(Method::GET, path, None).await.json().await.unwrap()
+    }
+
+    async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::Response {
         let root = self.options.management_url.as_ref().unwrap();
-        let request = reqwest::Client::new().get(format!("{root}/api/{path}"));
+        let mut request = reqwest::Client::new().request(method, format!("{root}/api/{path}"));
+        if let Some(body) = body {
+            request = request.header("content-type", "application/json").body(body.to_string());
+        }
         let answer = request.basic_auth("guest", Some("guest")).send().await.unwrap();
-        answer.error_for_status().unwrap().json().await.unwrap()
+        answer.error_for_status().unwrap()
     }
 }
 
