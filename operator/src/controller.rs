@@ -1,7 +1,11 @@
 //! Looking at a fleet: observe, plan, apply, tell. Everything that decides is elsewhere.
 
+#[cfg(test)]
+mod fake;
 mod look;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
