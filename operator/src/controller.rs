@@ -1,11 +1,16 @@
 //! Looking at a fleet: observe, plan, apply, tell. Everything that decides is elsewhere.
 
+#[cfg(test)]
+mod fake;
 mod look;
 mod telling;
+#[cfg(test)]
+mod tests;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Client,
     runtime::controller::{self, Controller},
@@ -103,11 +108,15 @@ async fn tidy(context: &Context, stop: &CancellationToken) {
     }
 }
 
-fn key_of(fleet: &Guarded) -> Option<Key> {
-    let metadata = match &fleet.0 {
+fn metadata(fleet: &Guarded) -> &ObjectMeta {
+    match &fleet.0 {
         Ok(fleet) => &fleet.metadata,
         Err(invalid) => &invalid.metadata,
-    };
+    }
+}
+
+fn key_of(fleet: &Guarded) -> Option<Key> {
+    let metadata = metadata(fleet);
     Some((metadata.namespace.clone()?, metadata.name.clone()?))
 }
 
@@ -116,6 +125,7 @@ async fn look(fleet: Arc<Guarded>, context: Arc<Context>) -> Result<controller::
     let Some(key) = key_of(&fleet) else { return Ok(controller::Action::await_change()) };
     let readable = fleet.0.as_ref().ok();
     let mut session = context.sessions.take(&key, readable);
+    session.saw(metadata(&fleet).generation);
     let now = Instant::now();
     if let Some(later) = session.not_before.filter(|later| *later > now) {
         session.due = later;

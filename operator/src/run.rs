@@ -105,6 +105,9 @@ fn context(
 }
 
 async fn client(options: &Options, metrics: &OperatorMetrics, health: &Health) -> anyhow::Result<Client> {
+    // The client leaves it open who encrypts, and panics where the libraries of a build bring two who could. An error
+    // says that this was settled before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = match &options.kubeconfig {
         None => Config::infer()
             .await
@@ -143,4 +146,44 @@ fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
         stop.cancel();
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::options::Arguments;
+
+    const KUBECONFIG: &str = "
+apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{ name: c, context: { cluster: c, user: u } }]
+clusters: [{ name: c, cluster: { server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true } }]
+users: [{ name: u, user: { token: t } }]
+";
+
+    async fn client_of(kubeconfig: &std::path::Path) -> anyhow::Result<Client> {
+        let args = ["scrapefleet-operator", "--image=i", "--chrome-image=c", "--kubeconfig"];
+        let args = args.iter().map(std::ffi::OsStr::new).chain([kubeconfig.as_os_str()]);
+        let options = Arguments::try_parse_from(args)?.options.context("no options")?;
+        let metrics = OperatorMetrics::new(&Metrics::new("operator", "1")?, "lease")?;
+        client(&options, &metrics, &Health::new()).await
+    }
+
+    #[tokio::test]
+    async fn an_api_server_with_tls_can_be_talked_to_whatever_else_is_in_the_build() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kubeconfig");
+        std::fs::write(&file, KUBECONFIG).unwrap();
+        client_of(&file).await.unwrap();
+        assert!(rustls::crypto::CryptoProvider::get_default().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_is_not_there_is_named() {
+        let why = client_of("/nowhere/kubeconfig".as_ref()).await.err().unwrap();
+        assert!(format!("{why:#}").contains("/nowhere/kubeconfig"), "{why:#}");
+    }
 }

@@ -35,6 +35,8 @@ pub struct Session {
     prepared: Option<Prepared>,
     repairing_since: Option<Timestamp>,
     failures: u32,
+    /// The generation that was looked at last.
+    generation: Option<i64>,
     /// Not to be looked at before.
     pub not_before: Option<Instant>,
     /// When the next look is due.
@@ -55,6 +57,7 @@ impl Session {
             prepared: None,
             repairing_since: None,
             failures: 0,
+            generation: None,
             not_before: None,
             due: now,
             unreadable: None,
@@ -82,6 +85,14 @@ impl Session {
             return false;
         }
         now.duration_since(*self.repairing_since.get_or_insert(now)) >= REPAIR
+    }
+
+    /// It is of this generation: another one has another chance.
+    pub fn saw(&mut self, generation: Option<i64>) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.succeeded();
+        }
     }
 
     /// A look succeeded.
@@ -155,6 +166,10 @@ mod tests {
         assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 60, 60]);
         session.succeeded();
         assert_eq!(session.failed().as_secs(), 1);
+        session.saw(None);
+        assert_eq!(session.failed().as_secs(), 2);
+        session.saw(Some(2));
+        assert_eq!((session.not_before, session.failed().as_secs()), (None, 1), "another manifest");
     }
 
     #[tokio::test(start_paused = true)]

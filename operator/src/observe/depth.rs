@@ -103,8 +103,11 @@ impl DepthReader {
     async fn store_secret(&self, namespace: &str, spec: &ScrapeFleetSpec) -> Supply {
         let name = spec.store.s3.as_ref().and_then(|store| store.secret_name.as_deref());
         let field = "spec.store.s3.secretName";
-        // Without keys the platform's own identity is used, so none is a must.
-        self.secrets.supply(namespace, field, name, &[]).await
+        match self.secrets.supply(namespace, field, name, &[]).await {
+            // What was looked up a moment ago is remembered.
+            Supply::Found(data) => self.secrets.supply(namespace, field, name, store_keys(&data)).await,
+            other => other,
+        }
     }
 
     async fn depth(
@@ -142,6 +145,12 @@ fn key(fleet: &ScrapeFleet) -> Option<Key> {
     Some((fleet.metadata.namespace.clone()?, fleet.metadata.name.clone()?))
 }
 
+/// The keys that a store's Secret must have: both halves of a key, or none, where the platform's own identity is used.
+fn store_keys(data: &Data) -> &'static [&'static str] {
+    const HALVES: &[&str] = &["accessKeyId", "secretAccessKey"];
+    if HALVES.iter().any(|half| data.bytes(half).is_some()) { HALVES } else { &[] }
+}
+
 /// The credentials of a broker in a Secret.
 pub(crate) fn credentials(data: &Data) -> Credentials {
     // Who makes a Secret of a file mostly has a line break at its end.
@@ -163,6 +172,13 @@ fn lanes(spec: &ScrapeFleetSpec) -> Vec<scrapefleet_api::LaneName> {
 mod tests {
     use super::*;
     use crate::plan::fixture::spec;
+
+    #[test]
+    fn half_a_key_of_a_store_is_not_enough() {
+        let keys = |of: &[&str]| store_keys(&Data::of(of)).len();
+        assert_eq!((keys(&[]), keys(&["ca.crt"])), (0, 0));
+        assert_eq!((keys(&["accessKeyId"]), keys(&["secretAccessKey"])), (2, 2));
+    }
 
     #[test]
     fn a_fleet_without_lanes_has_one() {

@@ -56,6 +56,14 @@ enum Looked {
     Failed(String),
 }
 
+#[cfg(test)]
+impl Data {
+    /// These keys, each with some value.
+    pub(super) fn of(keys: &[&str]) -> Self {
+        Self(keys.iter().map(|key| ((*key).to_owned(), ByteString(b"x".to_vec()))).collect())
+    }
+}
+
 impl Data {
     /// The value of a key as text.
     #[must_use]

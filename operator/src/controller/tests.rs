@@ -1,0 +1,218 @@
+//! Looks at fleets of an API server in memory. Time is virtual.
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use scrapefleet_api::queue::OnDelete;
+use scrapefleet_policy::ManualClock;
+use scrapefleet_telemetry::Metrics;
+use serde_json::{Value, json};
+
+use super::{
+    fake::{FakeServer, SPACE},
+    *,
+};
+use crate::{
+    api::Doomed,
+    names,
+    observe::Secrets,
+    plan::fixture::{fleet, second},
+    watches,
+};
+
+/// Counts what it is asked for, and refuses the first time.
+#[derive(Debug, Default)]
+struct Removals(Mutex<Vec<String>>, AtomicUsize);
+
+#[async_trait]
+impl QueueRemoval for Removals {
+    async fn remove(&self, doomed: &Doomed) -> Result<(), String> {
+        if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Err("the broker is away".to_owned());
+        }
+        self.0.lock().unwrap().push(doomed.fleet.to_string());
+        Ok(())
+    }
+}
+
+struct Scene {
+    server: FakeServer,
+    context: Arc<Context>,
+    clock: ManualClock,
+    removals: Arc<Removals>,
+}
+
+impl Scene {
+    /// An operator that has read what there is.
+    async fn with(fleets: Vec<Value>) -> Self {
+        let server = FakeServer::new();
+        for fleet in fleets {
+            server.put("scrapefleets", fleet);
+        }
+        let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
+        let client = server.client();
+        let (caches, feed) = watches::caches(client.clone(), None, metrics.watch_errors.clone());
+        tokio::spawn(feed.run());
+        caches.ready().await;
+        let clock = ManualClock::at(second(1_767_225_600));
+        let removals = Arc::new(Removals::default());
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let context = Context {
+            announcer: Announcer::new(client.clone(), "pod"),
+            reports: Reports::new(shared.clone()),
+            depths: DepthReader::new(Secrets::new(client.clone()), shared.clone()),
+            sessions: Sessions::default(),
+            images: Images { program: "p:1".into(), chrome: "c:1".into() },
+            client,
+            caches,
+            removal: removals.clone(),
+            metrics,
+            clock: shared,
+        };
+        Self { server, context: Arc::new(context), clock, removals }
+    }
+
+    /// Looks at all fleets once a second.
+    async fn seconds(&self, seconds: usize) {
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.clock.advance(Duration::from_secs(1));
+            for fleet in self.context.caches.fleets.state() {
+                let _ = look(fleet, self.context.clone()).await;
+            }
+        }
+    }
+
+    /// All pods become ready.
+    fn pods_become_ready(&self) {
+        for name in self.server.names("pods") {
+            self.server.change("pods", &name, |pod| {
+                pod["status"] = json!({ "phase": "Running", "conditions": [
+                    { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:02Z" },
+                ] });
+            });
+        }
+    }
+
+    fn condition(&self, fleet: &str, type_: &str) -> Value {
+        let status = self.server.get("scrapefleets", fleet).unwrap()["status"].clone();
+        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default()
+    }
+}
+
+/// A fleet of one bot and one watcher.
+fn small(name: &str) -> Value {
+    let mut fleet = fleet(1, 1);
+    fleet.metadata.name = Some(name.to_owned());
+    fleet.metadata.namespace = Some(SPACE.to_owned());
+    fleet.metadata.uid = Some(format!("uid of {name}"));
+    fleet.metadata.generation = Some(1);
+    fleet.spec.watcher.standby = false;
+    json!(fleet)
+}
+
+fn starts(writes: &[String], with: &str) -> usize {
+    writes.iter().filter(|write| write.starts_with(with)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_fleet_gets_what_it_needs_and_an_idle_one_costs_no_write() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    let writes = scene.server.writes();
+    assert_eq!(writes[0], format!("finalizers [\"{}\"]", names::FINALIZER), "{writes:?}");
+    assert!(
+        writes[1].starts_with("create a-watcher-0-") && writes[2].starts_with("create a-bot-0-"),
+        "{writes:?}"
+    );
+    assert_eq!(starts(&writes, "create"), 2, "{writes:?}");
+    assert!(starts(&writes, "status") <= 2, "{writes:?}");
+    scene.pods_become_ready();
+    scene.seconds(10).await;
+    assert_eq!(scene.condition("a", "Ready")["status"], "True");
+    scene.server.writes();
+    scene.seconds(60).await;
+    assert_eq!(scene.server.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_who_takes_over_touches_no_pod() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    scene.pods_become_ready();
+    scene.seconds(10).await;
+    scene.server.writes();
+    let key = (SPACE.to_owned(), "a".to_owned());
+    assert_eq!(scene.context.sessions.retain(|_| false), [key], "all is forgotten");
+    scene.seconds(30).await;
+    assert_eq!(scene.server.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_fleet_drains_before_its_queues_go_and_then_itself() {
+    let mut fleet = small("a");
+    fleet["spec"]["queue"]["rabbitmq"]["onDelete"] = json!(OnDelete::Delete);
+    let scene = Scene::with(vec![fleet]).await;
+    scene.seconds(10).await;
+    scene.server.change("scrapefleets", "a", |fleet| {
+        fleet["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:10Z");
+    });
+    scene.server.writes();
+    scene.seconds(10).await;
+    let writes = scene.server.writes();
+    assert_eq!((starts(&writes, "delete"), starts(&writes, "finalizers")), (2, 0), "{writes:?}");
+    assert_eq!(scene.condition("a", "Ready")["reason"], "Deleting");
+    assert_eq!(scene.removals.1.load(Ordering::SeqCst), 0, "its pods may still use the queues");
+    for name in scene.server.names("pods") {
+        scene.server.remove("pods", &name);
+    }
+    scene.seconds(1).await;
+    assert_eq!(starts(&scene.server.writes(), "finalizers"), 0, "the queues could not be deleted");
+    scene.seconds(10).await;
+    assert_eq!(*scene.removals.0.lock().unwrap(), ["a"]);
+    assert_eq!(starts(&scene.server.writes(), "finalizers []"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_api_server_refuses_is_told_and_tried_again() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.server.refuse_pods(true);
+    scene.seconds(20).await;
+    let degraded = scene.condition("a", "Degraded");
+    assert_eq!((&degraded["status"], &degraded["reason"]), (&json!("True"), &json!("Refused")));
+    assert!(degraded["message"].as_str().unwrap().contains("exceeded quota"), "{degraded}");
+    scene.server.refuse_pods(false);
+    scene.seconds(60).await;
+    assert_eq!(scene.server.names("pods").len(), 2);
+    assert_eq!(scene.condition("a", "Degraded")["status"], "False");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_that_cannot_be_read_is_told_so_once_and_harms_no_other() {
+    let mut broken = small("broken");
+    broken["spec"]["bots"]["max"] = json!("many");
+    let scene = Scene::with(vec![broken, small("a")]).await;
+    scene.seconds(60).await;
+    let ready = scene.condition("broken", "Ready");
+    assert_eq!(ready["reason"], "InvalidSpec", "{ready}");
+    assert_eq!(scene.server.names("pods").len(), 2);
+    let writes = scene.server.writes();
+    assert_eq!(starts(&writes, "status of broken"), 1, "{writes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_of_somebody_else_is_neither_counted_nor_touched() {
+    let scene = Scene::with(vec![small("a")]).await;
+    let labels = json!({ names::FLEET: "a", names::ROLE: "bot", names::SLOT: "7", names::REVISION: "x" });
+    scene.server.put(
+        "pods",
+        json!({ "metadata": { "name": "mine", "namespace": SPACE, "uid": "m", "labels": labels } }),
+    );
+    scene.seconds(20).await;
+    let writes = scene.server.writes();
+    assert_eq!((starts(&writes, "create"), starts(&writes, "delete")), (2, 0), "{writes:?}");
+}
