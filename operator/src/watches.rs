@@ -22,6 +22,7 @@ use kube::{
 use prometheus::IntCounterVec;
 use scrapefleet_api::ScrapeFleet;
 use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
 
 use crate::names;
 
@@ -43,6 +44,8 @@ pub struct Caches {
     version: Arc<AtomicU64>,
     index: Arc<Mutex<(u64, Arc<Index>)>>,
     changes: broadcast::Sender<ObjectRef<Guarded>>,
+    /// Cancelled once both caches are filled.
+    filled: CancellationToken,
 }
 
 /// What fills the caches; see [`Feed::run`].
@@ -66,6 +69,7 @@ pub fn caches(client: Client, namespace: Option<String>, errors: IntCounterVec) 
         version: Arc::new(AtomicU64::new(1)),
         index: Arc::default(),
         changes: broadcast::channel(WAITING).0,
+        filled: CancellationToken::new(),
     };
     let feed =
         Feed { caches: caches.clone(), fleets: fleets_writer, pods: pods_writer, client, namespace, errors };
@@ -100,7 +104,7 @@ impl Feed {
             }
             future::ready(())
         });
-        futures::join!(fleets, pods);
+        futures::join!(caches.tell_when_filled(), fleets, pods);
     }
 }
 
@@ -155,8 +159,15 @@ fn lighten(pod: &mut Pod) {
 impl Caches {
     /// Waits until both caches are filled.
     pub async fn ready(&self) {
-        // The writers live as long as the process; without one there is nothing to wait for.
-        let _ = futures::join!(self.fleets.wait_until_ready(), self.pods.wait_until_ready());
+        self.filled.cancelled().await;
+    }
+
+    /// Tells everyone who waits when both caches are filled. A store itself tells but one: whoever asked it last.
+    async fn tell_when_filled(&self) {
+        if let (Ok(()), Ok(())) = futures::join!(self.fleets.wait_until_ready(), self.pods.wait_until_ready())
+        {
+            self.filled.cancel();
+        }
     }
 
     /// The pods that name this fleet.

@@ -120,6 +120,19 @@ fn starts(writes: &[String], with: &str) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
+async fn everyone_who_waits_for_the_caches_is_told() {
+    let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
+    let (caches, feed) = watches::caches(FakeServer::new().client(), None, metrics.watch_errors);
+    // Tasks of their own, each with a waker of its own.
+    let waiters = [caches.clone(), caches].map(|caches| tokio::spawn(async move { caches.ready().await }));
+    tokio::task::yield_now().await;
+    tokio::spawn(feed.run());
+    for waiter in waiters {
+        within(Duration::from_secs(10), "the caches", waiter).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_fleet_gets_what_it_needs_and_an_idle_one_costs_no_write() {
     let scene = Scene::with(vec![small("a")]).await;
     scene.seconds(10).await;
