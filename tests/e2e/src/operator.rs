@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use scrapefleet_policy::within;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::space::{Space, kubeconfig};
 
@@ -17,8 +18,15 @@ const RELEASE: &str = "scrapefleet";
 /// How long Helm may take, until the operator is ready.
 const INSTALLED_WITHIN: Duration = Duration::from_mins(3);
 
-/// Installs the operator, or upgrades it to the chart of this checkout, and waits until it is ready.
+/// Whether this process has installed it: tests run side by side, and Helm refuses two operations at once.
+static INSTALLED: OnceCell<()> = OnceCell::const_new();
+
+/// Installs the operator, or upgrades it to the chart of this checkout, and waits until it is ready. Once a process.
 pub async fn install() -> Result<()> {
+    INSTALLED.get_or_try_init(upgrade).await.copied()
+}
+
+async fn upgrade() -> Result<()> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/scrapefleet");
     let values = chart.join("ci/test-cluster-values.yaml");
     let mut helm = helm()?;

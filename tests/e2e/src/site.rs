@@ -37,6 +37,8 @@ impl Site {
                 "spec": {
                     "terminationGracePeriodSeconds": 2,
                     "automountServiceAccountToken": false,
+                    // A service named `site` would set SITE_PORT, which is the program's own.
+                    "enableServiceLinks": false,
                     "containers": [{
                         "name": NAME,
                         "image": image("showdown-site"),
