@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Announcer, Counting, QueueRemoval},
     controller::{self, Context},
-    lease::{Election, Ended, lead},
+    lease::{Election, Ended, Timing, lead},
     metrics::OperatorMetrics,
     observe::{DepthReader, Reports, Secrets},
     options::Options,
@@ -78,8 +78,14 @@ pub async fn run(options: Options, removal: Arc<dyn QueueRemoval>) -> anyhow::Re
     Ok(())
 }
 
+/// Another leads within 15 s of a leader's death: see [`Timing`].
 fn election(options: &Options) -> Election {
-    Election::new(&options.lease_namespace, &options.lease_name, &options.identity)
+    let timing = Timing {
+        lease: Duration::from_secs(12),
+        renew_deadline: Duration::from_secs(8),
+        ..Timing::default()
+    };
+    Election { timing, ..Election::new(&options.lease_namespace, &options.lease_name, &options.identity) }
 }
 
 fn context(

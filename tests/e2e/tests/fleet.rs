@@ -1,4 +1,6 @@
-//! Fleets at work: what a person applies, and what becomes of it.
+//! Fleets at work: what a person applies, and what becomes of it. Every test has a namespace of its own, all share one
+//! broker, and all fleets have the same name.
+#![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
 
 mod scene;
 
@@ -27,7 +29,7 @@ async fn every_battle_is_in_the_bucket_once() -> Result<()> {
     .await
 }
 
-/// More bots, fewer bots, another image of mind: what is held goes on elsewhere, and nothing is lost or doubled.
+/// More bots, fewer bots, more again: what is held goes on elsewhere, and nothing is lost or doubled.
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_come_and_go_without_a_trace() -> Result<()> {
     in_namespace("scale", async |space| {

@@ -43,8 +43,20 @@ fn build_relay(relay: &Path) -> Component {
         .inherits_listener()
 }
 
+/// Writes of service accounts, with nothing of what was written.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: [system:serviceaccounts]
+    verbs: [create, update, patch, delete, deletecollection]
+  - level: None
+";
+
 fn api_server(layout: &ClusterLayout) -> Component {
     let certificate = |name: &str| layout.certificates().join(name);
+    let audit_policy = layout.root.join("config/audit-policy.yaml");
     Component::of_control("kube-apiserver", Stage::Api, layout.tool("kube-apiserver"))
         .flag("advertise-address", CONTROL_ADDRESS)
         .flag("secure-port", API_PORT)
@@ -66,6 +78,12 @@ fn api_server(layout: &ClusterLayout) -> Component {
         .flag("allow-privileged", "true")
         // Webhooks are reached at their pods: no Service rules exist in the control namespace.
         .flag("enable-aggregator-routing", "true")
+        // What tests count: every write of a service account.
+        .path_flag("audit-policy-file", &audit_policy)
+        .path_flag("audit-log-path", &layout.logs().join("audit.log"))
+        .flag("audit-log-maxsize", 50)
+        .flag("audit-log-maxbackup", 1)
+        .file(audit_policy, AUDIT_POLICY.to_owned())
         .flag("v", "1")
         .serves(Serves::Port(API_PORT))
 }
