@@ -40,6 +40,7 @@ mod delay;
 mod desk;
 mod fault;
 mod graph;
+mod http;
 mod journal;
 mod ledger;
 mod letter;

@@ -14,6 +14,7 @@ mod forward;
 mod nodes;
 pub mod operator;
 mod pod;
+pub mod processes;
 mod site;
 mod space;
 

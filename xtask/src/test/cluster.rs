@@ -15,8 +15,8 @@ pub(super) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
 /// The images that tests use and the platform does not bring along.
 const IMAGES: [&str; 2] = ["chrome", "scrapefleet"];
 
-/// Tests that harm nodes or start clusters, which only a cluster of this project lets them do.
-const OWN_CLUSTER_ONLY: [&str; 2] = ["lifecycle", "nodes"];
+/// Tests that harm nodes or processes on them or start clusters, which only a cluster of this project lets them do.
+const OWN_CLUSTER_ONLY: [&str; 3] = ["leader", "lifecycle", "nodes"];
 
 /// How long a question about the cluster may take.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);

@@ -4,26 +4,18 @@
 //! of the API's ways of asking is used (measured on 4.0.5). They are of one moment for each queue, so that a task on its
 //! way from ready to held is never counted as neither.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, HashSet};
 
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::{Client, Method, StatusCode};
 use scrapefleet_api::LaneName;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{
-    Options,
-    names::Names,
-    options::{Address, Password},
-};
+use super::{Options, http::Http, names::Names, options::Address};
 use crate::{Depth, QueueError};
 
-/// How long one request may take.
-const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// The most queues in one answer: the API allows no more.
 const PAGE: usize = 500;
 
@@ -32,11 +24,9 @@ const COUNTS: &str = "name,messages,messages_ready,messages_unacknowledged";
 
 /// A client of the management API for one vhost.
 pub(super) struct Management {
-    http: Client,
+    http: Http,
     root: String,
     vhost: String,
-    username: String,
-    password: Password,
 }
 
 /// One page of a list.
@@ -91,27 +81,11 @@ impl std::fmt::Debug for Management {
 impl Management {
     /// A client; refused when the certificates cannot be read. Nothing is asked yet.
     pub(super) fn of(options: &Options, address: &Address) -> Result<Self, QueueError> {
-        let refuse =
-            |why: String| QueueError::Refused(format!("the management API at {}: {why}", address.management));
-        // The provider may have been named before, by this or another part of the program.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = Client::builder().timeout(REQUEST_WITHIN);
-        if let Some(pem) = &options.ca {
-            let certificates = reqwest::Certificate::from_pem_bundle(pem);
-            let certificates =
-                certificates.map_err(|e| refuse(format!("the authorities' certificates: {e}")))?;
-            for certificate in certificates {
-                builder = builder.add_root_certificate(certificate);
-            }
-        }
-        let http = builder.build().map_err(|e| refuse(e.to_string()))?;
-        Ok(Self {
-            http,
-            root: address.management.clone(),
-            vhost: utf8_percent_encode(&address.vhost, NON_ALPHANUMERIC).to_string(),
-            username: options.username.clone(),
-            password: options.password.clone(),
-        })
+        let http = Http::of(options).map_err(|why| {
+            QueueError::Refused(format!("the management API at {}: {why}", address.management))
+        })?;
+        let vhost = utf8_percent_encode(&address.vhost, NON_ALPHANUMERIC).to_string();
+        Ok(Self { http, root: address.management.clone(), vhost })
     }
 
     /// How many tasks of a fleet are where, by one request.
@@ -160,9 +134,9 @@ impl Management {
             for Counted { name, .. } in found {
                 let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
                 let path = format!("{kind}/{}/{name}", self.vhost);
-                let answer = self.ask(Method::DELETE, &path, &[]).await?;
-                if !answer.status().is_success() && answer.status() != StatusCode::NOT_FOUND {
-                    return Err(self.refusal(&path, answer.status()));
+                let (status, _) = self.ask(Method::DELETE, &path, "").await?;
+                if !status.is_success() && status != StatusCode::NOT_FOUND {
+                    return Err(self.refusal(&path, status));
                 }
             }
         }
@@ -176,24 +150,19 @@ impl Management {
         columns: &str,
     ) -> Result<Vec<T>, QueueError> {
         let path = format!("{kind}/{}", self.vhost);
-        let size = PAGE.to_string();
+        let pattern = utf8_percent_encode(pattern, NON_ALPHANUMERIC);
         let (mut all, mut page) = (Vec::new(), 1);
         loop {
-            let number = page.to_string();
-            let query = [
-                ("name", pattern),
-                ("use_regex", "true"),
-                ("page", &number),
-                ("page_size", &size),
-                ("columns", columns),
-                ("disable_stats", "true"),
-                ("enable_queue_totals", "true"),
-            ];
-            let answer = self.ask(Method::GET, &path, &query).await?;
-            if !answer.status().is_success() {
-                return Err(self.refusal(&path, answer.status()));
+            let query = format!(
+                "?name={pattern}&use_regex=true&page={page}&page_size={PAGE}&columns={columns}&disable_stats=true\
+                 &enable_queue_totals=true"
+            );
+            let (status, body) = self.ask(Method::GET, &path, &query).await?;
+            if !status.is_success() {
+                return Err(self.refusal(&path, status));
             }
-            let answer: Page<T> = answer.json().await.map_err(|e| self.unreachable(&path, &e))?;
+            let answer: Page<T> =
+                serde_json::from_slice(&body).map_err(|error| self.unreachable(&path, &error.to_string()))?;
             all.extend(answer.items);
             if page >= answer.page_count {
                 return Ok(all);
@@ -202,24 +171,13 @@ impl Management {
         }
     }
 
-    async fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<reqwest::Response, QueueError> {
-        let request = self.http.request(method, format!("{}/api/{path}", self.root)).query(query);
-        let request = request.basic_auth(&self.username, Some(self.password.reveal()));
-        request.send().await.map_err(|e| self.unreachable(path, &e))
+    async fn ask(&self, method: Method, path: &str, query: &str) -> Result<(StatusCode, Bytes), QueueError> {
+        let url = format!("{}/api/{path}{query}", self.root);
+        self.http.ask(method, &url).await.map_err(|why| self.unreachable(path, &why))
     }
 
-    fn unreachable(&self, path: &str, error: &reqwest::Error) -> QueueError {
-        // The innermost says what happened, such as that the connection was refused.
-        let mut source: &dyn std::error::Error = error;
-        while let Some(inner) = source.source() {
-            source = inner;
-        }
-        QueueError::Unreachable(format!("the management API at {}/api/{path}: {source}", self.root))
+    fn unreachable(&self, path: &str, why: &str) -> QueueError {
+        QueueError::Unreachable(format!("the management API at {}/api/{path}: {why}", self.root))
     }
 
     fn refusal(&self, path: &str, status: StatusCode) -> QueueError {

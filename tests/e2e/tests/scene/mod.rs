@@ -1,4 +1,5 @@
 //! A site, a broker, a bucket and a fleet between them.
+#![allow(dead_code, reason = "shared by binaries that use parts of it")]
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -68,6 +69,11 @@ impl Scene {
         let compared = truth::compare_all(&stored, &seen)?;
         ensure!(compared >= least, "only {compared} battles were there to compare");
         Ok(())
+    }
+
+    /// How many artifacts are in the bucket.
+    pub(crate) async fn stored(&self) -> Result<usize> {
+        Ok(truth::artifacts_in(&self.backing.store().await?).await?.len())
     }
 
     /// What the server logged since the fleet watches, once all is done and the ledger balances.

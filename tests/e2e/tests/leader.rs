@@ -1,0 +1,164 @@
+//! The operator dies: another goes on, and no pod of a fleet notices. On this project's own cluster only: it kills
+//! processes, and reads the API server's audit log.
+#![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
+
+mod scene;
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
+use kube::api::{Patch, PatchParams};
+use rustix::process::Signal;
+use scene::Scene;
+use scrapefleet_api::status::Phase;
+use scrapefleet_e2e::{Fleet, Space, in_namespace, operator, processes};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+/// How long a fleet may take to hold, from its application on a node that has the images.
+const HOLDS_WITHIN: Duration = Duration::from_mins(1);
+/// How long the operator may be without a leader.
+const LEADS_WITHIN: Duration = Duration::from_secs(15);
+/// How long a change of a fleet may take to be acted on.
+const ACTS_WITHIN: Duration = Duration::from_secs(30);
+/// How long nothing is written for a fleet where nothing happens.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// One test at a time harms the operator, or counts what it writes.
+static OPERATOR: Mutex<()> = Mutex::const_new(());
+
+/// Who leads: what the Lease says, which begins with the name of a pod.
+async fn leader(system: &Space) -> Result<String> {
+    let lease = system.api::<Lease>().get("scrapefleet").await?;
+    lease
+        .spec
+        .and_then(|spec| spec.holder_identity)
+        .filter(|holder| !holder.is_empty())
+        .context("nobody leads")
+}
+
+/// The uids of all pods of a fleet.
+async fn uids(fleet: &Fleet) -> Result<Vec<Option<String>>> {
+    let pods = [fleet.pods("bot").await?, fleet.pods("watcher").await?].concat();
+    Ok(pods.into_iter().map(|pod| pod.metadata.uid).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_takes_over_and_no_pod_is_touched() -> Result<()> {
+    let _turn = OPERATOR.lock().await;
+    in_namespace("leader", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        scene.fleet.holds(2, HOLDS_WITHIN).await?;
+        let pods = uids(&scene.fleet).await?;
+        let system = operator::space_of(&space);
+        let old = leader(&system).await?;
+        let (pod, _) = old.split_once('_').context("an identity begins with the name of the pod")?;
+        let pod = system.api::<Pod>().get(pod).await?;
+        processes::signal(&pod, "scrapefleet-operator", Signal::KILL)?;
+        let killed = Instant::now();
+        system
+            .until("another leads", LEADS_WITHIN, async || Ok((leader(&system).await? != old).then_some(())))
+            .await?;
+        println!("another led after {:.1} s", killed.elapsed().as_secs_f64());
+        // It acts: a change is made true.
+        scene.fleet.patch(&json!({ "spec": { "bots": { "max": 2, "min": 2 } } })).await?;
+        let two = async || Ok((scene.fleet.pods("bot").await?.len() == 2).then_some(()));
+        space.until("the new leader acts", ACTS_WITHIN, two).await?;
+        let now = uids(&scene.fleet).await?;
+        ensure!(pods.iter().all(|pod| now.contains(pod)), "a pod was touched: {pods:?}, now {now:?}");
+        scene.check(3).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scraping_goes_on_without_an_operator() -> Result<()> {
+    let _turn = OPERATOR.lock().await;
+    in_namespace("headless", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        scene.fleet.holds(2, HOLDS_WITHIN).await?;
+        let pods = uids(&scene.fleet).await?;
+        let system = operator::space_of(&space);
+        replicas(&system, 0).await?;
+        let before = scene.stored().await?;
+        let stores = async || Ok((scene.stored().await? >= before + 3).then_some(()));
+        let went_on =
+            space.until("three more are stored without an operator", Duration::from_mins(3), stores).await;
+        // Also when it failed: other tests need an operator.
+        replicas(&system, 2).await?;
+        went_on?;
+        let back = async || Ok(leader(&system).await.ok());
+        system.until("an operator leads again", Duration::from_mins(1), back).await?;
+        scene.fleet.stores(1, ACTS_WITHIN).await?;
+        ensure!(uids(&scene.fleet).await? == pods, "a pod was touched");
+        scene.check(3).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_written_for_an_idle_fleet() -> Result<()> {
+    let _turn = OPERATOR.lock().await;
+    in_namespace("idle", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        scene.fleet.stores(1, Duration::from_mins(3)).await?;
+        scene.check(1).await?;
+        let settled = |phase: Option<Phase>| phase == Some(Phase::Running);
+        scene.fleet.status_when("runs", ACTS_WITHIN, |status| settled(status.phase)).await?;
+        // The last counts and rates still come.
+        let log = audit_log()?;
+        space
+            .until("the operator has written the last", Duration::from_mins(5), async || {
+                let before = writes(&log, &space.namespace).await?;
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                Ok((writes(&log, &space.namespace).await? == before).then_some(()))
+            })
+            .await?;
+        let before = writes(&log, &space.namespace).await?;
+        ensure!(before > 0, "the audit log has no write of the operator: {}", log.display());
+        tokio::time::sleep(IDLE).await;
+        let after = writes(&log, &space.namespace).await?;
+        ensure!(after == before, "{} writes in {IDLE:?} for a fleet where nothing happens", after - before);
+        Ok(())
+    })
+    .await
+}
+
+async fn replicas(system: &Space, count: u32) -> Result<()> {
+    let deployments = system.api::<Deployment>();
+    let patch = Patch::Merge(json!({ "spec": { "replicas": count } }));
+    deployments.patch("scrapefleet", &PatchParams::default(), &patch).await?;
+    let there = |deployment: &Deployment| {
+        let status = deployment.status.as_ref();
+        let ready = status.and_then(|status| status.ready_replicas).unwrap_or_default();
+        let all = status.and_then(|status| status.replicas).unwrap_or_default();
+        u32::try_from(ready) == Ok(count) && u32::try_from(all) == Ok(count)
+    };
+    let look = async || Ok(there(&deployments.get("scrapefleet").await?).then_some(()));
+    system.until(&format!("{count} operators are ready"), Duration::from_mins(2), look).await
+}
+
+/// Where the API server of this project's cluster writes what service accounts change.
+fn audit_log() -> Result<PathBuf> {
+    let kubeconfig =
+        std::env::var_os("SCRAPEFLEET_E2E_KUBECONFIG").context("SCRAPEFLEET_E2E_KUBECONFIG is not set")?;
+    let log = PathBuf::from(kubeconfig).with_file_name("logs").join("audit.log");
+    ensure!(log.exists(), "{} is not there: is this a cluster of `cargo xtask cluster up`?", log.display());
+    Ok(log)
+}
+
+/// How often the operator has written something in a namespace.
+async fn writes(log: &PathBuf, namespace: &str) -> Result<usize> {
+    let text = tokio::fs::read_to_string(log).await.with_context(|| format!("read {}", log.display()))?;
+    let ours = |line: &&str| {
+        let event: Value = serde_json::from_str(line).unwrap_or_default();
+        let user = event["user"]["username"].as_str().unwrap_or_default();
+        user.starts_with("system:serviceaccount:scrapefleet-system:")
+            && event["objectRef"]["namespace"] == namespace
+    };
+    Ok(text.lines().filter(ours).count())
+}
