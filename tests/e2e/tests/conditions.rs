@@ -1,0 +1,152 @@
+//! What is wrong outside a fleet is told in its conditions, by name and soon, and mends itself when the cause is mended.
+#![allow(clippy::large_futures, reason = "a fleet's object is large; a test holds a few")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::{Patch, PatchParams};
+use scrapefleet_e2e::{Backing, Fleet, Space, image, in_namespace, operator};
+use serde_json::{Value, json};
+
+/// How soon a person is told of what the operator sees itself.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a person is told of what only a bot or watcher can see: its browser starts first.
+const TOLD_BY_A_POD_WITHIN: Duration = Duration::from_mins(1);
+/// How soon after the cause is mended.
+const MENDED_WITHIN: Duration = Duration::from_mins(2);
+
+/// A place to scrape: pages that never change, from a server of a line.
+async fn pages(space: &Space) -> Result<String> {
+    let script = "mkdir -p /tmp/site && cd /tmp/site && echo '<ul><li><a class=item href=item.html>one</a></li></ul>' > \
+                  index.html && echo '<p class=done>done</p>' > item.html && exec perl -MIO::Socket::INET -e 'ITSELF'";
+    let serve = r#"$s = IO::Socket::INET->new(LocalPort => 8000, Listen => 64, ReuseAddr => 1) or die;
+        $SIG{CHLD} = "IGNORE";
+        while ($c = $s->accept) {
+            if (fork) { close $c; next }
+            $line = <$c>; 1 while ($h = <$c>) =~ /\S/;
+            ($f) = $line =~ m{^GET /([a-z.]*)}; $f ||= "index.html";
+            if (open F, "<", $f) { local $/; $b = <F>; print $c "HTTP/1.1 200 OK\r\n" } else { $b = ""; print $c "HTTP/1.1 404 No\r\n" }
+            print $c "Content-Type: text/html\r\nConnection: close\r\nContent-Length: ".length($b)."\r\n\r\n$b"; exit }"#;
+    let script = script.replace("ITSELF", &serve.replace('\n', " "));
+    let container = json!({
+        "name": "pages", "image": image("valkey"), "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/bash", "-euc", script],
+        "readinessProbe": { "tcpSocket": { "port": 8000 }, "periodSeconds": 1 },
+    });
+    space.create::<Pod>(scrapefleet_e2e::pod_of("pages", &json!([container]))).await?;
+    let pod = space.ready("pages", Duration::from_mins(1)).await?;
+    let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    Ok(format!("http://{address}:8000"))
+}
+
+/// A fleet that scrapes those pages; `selector` finds the items of the list.
+fn spec(url: &str, selector: &str, backing: &Backing) -> Value {
+    let (queue, mut store) = backing.places();
+    store["key"] = json!("{id}.html");
+    json!({
+        "site": { "url": url, "recipe": {
+            "mode": "tab",
+            "list": {
+                "url": "/index.html", "item": selector, "attribute": "href", "idPattern": "^(?<id>[a-z]+)[.]html$",
+                "refresh": { "reload": true },
+                "emptyWhen": { "selector": "p.none" },
+            },
+            "item": {
+                "url": "/{id}.html", "root": "p", "doneWhen": { "selector": ".done" }, "take": [{ "html": "p" }],
+            },
+        } },
+        "politeness": { "connectionsPerMinute": 600 },
+        "watcher": { "standby": false },
+        "queue": queue,
+        "store": store,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_secret_is_named_and_mended() -> Result<()> {
+    in_namespace("secret", async |space| {
+        operator::install().await?;
+        let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
+        let mut spec = spec(&url, "a.item", &backing);
+        spec["queue"]["rabbitmq"]["secretName"] = json!("forgotten");
+        let fleet = Fleet::apply(&space, "secret", &spec).await?;
+        let message = fleet.condition("QueueReachable", "SecretMissing", TOLD_WITHIN).await?;
+        ensure!(message.contains("forgotten"), "{message}");
+        ensure!(fleet.pods("bot").await?.is_empty(), "a bot without credentials was made");
+        let right = space.api::<Secret>().get("broker").await?;
+        let secret = json!({ "metadata": { "name": "forgotten" }, "data": right.data });
+        space.create::<Secret>(secret).await?;
+        fleet.condition("Ready", "AsWanted", MENDED_WITHIN).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_and_a_broker_that_is_away_are_named_and_mended() -> Result<()> {
+    in_namespace("broker", async |space| {
+        operator::install().await?;
+        let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
+        let mut wrong = spec(&url, "a.item", &backing);
+        wrong["queue"]["rabbitmq"]["secretName"] = json!("wrong");
+        let secret = |password: &str| {
+            json!({ "metadata": { "name": "wrong" },
+            "stringData": { "username": "guest", "password": password } })
+        };
+        space.create::<Secret>(secret("not-the-password")).await?;
+        let denied = Fleet::apply(&space, "denied", &wrong).await?;
+        let mut away = spec(&url, "a.item", &backing);
+        away["queue"]["rabbitmq"]["url"] = json!("amqp://nobody.platform.svc.cluster.local:5672");
+        away["queue"]["rabbitmq"]["managementUrl"] = json!("http://nobody.platform.svc.cluster.local:15672");
+        let lonely = Fleet::apply(&space, "lonely", &away).await?;
+        let applied = Instant::now();
+        for (fleet, named) in [(&denied, "guest"), (&lonely, "nobody.platform.svc.cluster.local")] {
+            let message = fleet.condition("QueueReachable", "Unreachable", TOLD_WITHIN).await?;
+            println!("{}: told after {:.1} s: {message}", fleet.name, applied.elapsed().as_secs_f64());
+            ensure!(message.contains(named) && !message.contains("not-the-password"), "{message}");
+        }
+        let secrets = space.api::<Secret>();
+        secrets.patch("wrong", &PatchParams::default(), &Patch::Merge(secret("guest"))).await?;
+        let (queue, _) = backing.places();
+        lonely.patch(&json!({ "spec": { "queue": queue } })).await?;
+        denied.condition("Ready", "AsWanted", MENDED_WITHIN).await?;
+        lonely.condition("Ready", "AsWanted", MENDED_WITHIN).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_bucket_and_a_wrong_selector_are_named_and_mended() -> Result<()> {
+    in_namespace("store", async |space| {
+        operator::install().await?;
+        let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
+        let mut missing = spec(&url, "a.item", &backing);
+        missing["store"]["s3"]["bucket"] = json!("no-such-bucket");
+        let homeless = Fleet::apply(&space, "homeless", &missing).await?;
+        let blind = Fleet::apply(&space, "blind", &spec(&url, "a.nothing-has-this-class", &backing)).await?;
+        let applied = Instant::now();
+        let told = |fleet: &Fleet, message: &str| {
+            println!("{}: told after {:.1} s: {message}", fleet.name, applied.elapsed().as_secs_f64());
+        };
+        let message = homeless.condition("StoreReachable", "Unreachable", TOLD_BY_A_POD_WITHIN).await?;
+        told(&homeless, &message);
+        ensure!(message.contains("no-such-bucket"), "{message}");
+        let message = blind.condition("SiteAvailable", "ListUnreadable", TOLD_BY_A_POD_WITHIN).await?;
+        told(&blind, &message);
+        ensure!(message.contains("a.nothing-has-this-class"), "{message}");
+        let (_, store) = backing.places();
+        homeless
+            .patch(&json!({ "spec": { "store": { "s3": { "bucket": store["s3"]["bucket"] } } } }))
+            .await?;
+        let selector = json!({ "list": { "item": "a.item" } });
+        blind.patch(&json!({ "spec": { "site": { "recipe": selector } } })).await?;
+        for fleet in [&homeless, &blind] {
+            fleet.stores(1, MENDED_WITHIN).await?;
+            fleet.condition("Ready", "AsWanted", MENDED_WITHIN).await?;
+        }
+        Ok(())
+    })
+    .await
+}
