@@ -15,6 +15,9 @@
 //! - [`TaskQueue::depth`] and [`TaskQueue::lane_depths`] ask the management API, whose counts are up to five seconds old.
 //! - [`TaskQueue::pending`] is exact by item, as far back as the broker keeps the journal (20 GB). Messages that are no
 //!   tasks are not among them; they are brought to the dead letters by who finds them.
+//! - While the broker has an alarm about its memory or disk it takes nothing from who publishes. What is held stays held,
+//!   no tasks are handed out, and publishes and ends of holds are [`QueueError::Unreachable`] after 15 seconds: they may be
+//!   tried again, and an end that was begun goes on by itself.
 //! - A published item is not looked up: [`Published::known`] is always 0, and an item published again is in the journal
 //!   again.
 //! - A hold is not taken away, unless a policy of the broker sets a `consumer-timeout`: the shorter of the two counts, and
@@ -48,6 +51,7 @@ mod lock;
 mod management;
 mod names;
 mod options;
+mod patience;
 mod session;
 mod taker;
 mod topology;

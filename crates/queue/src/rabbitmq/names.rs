@@ -34,6 +34,9 @@ const KINDS: [(Kind, &str); 7] = [
 /// The routing key of the message that a reader of the journal puts at its present end.
 pub(super) const MARK: &str = "mark";
 
+/// The routing key of round trips.
+pub(super) const SYNC: &str = "sync";
+
 impl Kind {
     /// The first word of its routing keys.
     pub(super) fn word(self) -> &'static str {
