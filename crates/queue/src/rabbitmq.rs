@@ -134,24 +134,6 @@ async fn check_timeouts(
     )))
 }
 
-/// Reads the depths of all fleets of a vhost by one request, for who looks after many.
-#[derive(Debug)]
-pub struct Depths {
-    management: Management,
-}
-
-impl Depths {
-    /// A reader for the broker of `options`; scope and lanes do not matter. Nothing is asked yet.
-    pub fn of(options: &Options) -> Result<Self, QueueError> {
-        Ok(Self { management: Management::of(options, &Address::of(options)?)? })
-    }
-
-    /// The depth of every fleet, by scope. As old as those of [`TaskQueue::depth`].
-    pub async fn read(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
-        self.management.depths().await
-    }
-}
-
 /// Deletes everything of a fleet from its broker: waiting tasks, dead letters, journal. Nobody should use it any more;
 /// who does makes it anew.
 pub async fn delete(options: &Options) -> Result<(), QueueError> {

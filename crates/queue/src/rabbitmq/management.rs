@@ -96,6 +96,8 @@ impl Management {
         // The provider may have been named before, by this or another part of the program.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder().timeout(REQUEST_WITHIN);
+        // The password goes to nobody else.
+        builder = builder.no_proxy().redirect(reqwest::redirect::Policy::none());
         if let Some(pem) = &options.ca {
             let certificates = reqwest::Certificate::from_pem_bundle(pem);
             let certificates =
@@ -119,22 +121,6 @@ impl Management {
         let pattern = names.pattern(&["lane", "dead", "delay"]);
         let queues: Vec<Counted> = self.list("queues", &pattern, COUNTS).await?;
         Ok(total(names, &queues))
-    }
-
-    /// The depth of every fleet on the vhost, by scope.
-    pub(super) async fn depths(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
-        let queues: Vec<Counted> = self.list("queues", Names::of_all_fleets(), COUNTS).await?;
-        let mut fleets: BTreeMap<String, Vec<Counted>> = BTreeMap::new();
-        for queue in queues {
-            if let Some(scope) = Names::scope_of(&queue.name) {
-                fleets.entry(scope.to_owned()).or_default().push(queue);
-            }
-        }
-        let depth = |(scope, queues): (String, Vec<Counted>)| {
-            let depth = total(&Names::new(scope.clone()), &queues).sum();
-            (scope, depth)
-        };
-        Ok(fleets.into_iter().map(depth).collect())
     }
 
     /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: it was made

@@ -118,16 +118,6 @@ impl Names {
         format!("^{}:({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
     }
 
-    /// A regular expression of the queues of all fleets that hold tasks.
-    pub(super) fn of_all_fleets() -> &'static str {
-        "^[^:]+:(lane|dead|delay)\\.[^.]+$"
-    }
-
-    /// The scope of such a queue.
-    pub(super) fn scope_of(queue: &str) -> Option<&str> {
-        queue.split_once(':').map(|(scope, _)| scope)
-    }
-
     /// A regular expression of all durable queues and exchanges of the fleet. What is exclusive goes with its connection.
     pub(super) fn durable(&self) -> String {
         let scope = self.scope.replace('.', "\\.");
