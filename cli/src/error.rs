@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use scrapefleet_queue::QueueError;
 use scrapefleet_store::StoreError;
 
+use crate::credentials::Whose;
+
 /// What makes a command fail.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -27,6 +29,14 @@ pub enum CliError {
     /// A flag asks for what is not there.
     #[error("{0}")]
     Usage(String),
+    /// Credentials are missing or cannot be read, until whoever keeps them puts that right.
+    #[error("{why}")]
+    Credentials {
+        /// Who is asked with them.
+        whose: Whose,
+        /// What is wrong with them.
+        why: String,
+    },
     /// The queue cannot be used.
     #[error("{0}")]
     Queue(#[from] QueueError),
@@ -58,8 +68,8 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Unreadable { .. } | Self::Manifest { .. } | Self::Usage(_) => 15,
-            Self::Queue(_) => 13,
-            Self::Store(_) => 14,
+            Self::Queue(_) | Self::Credentials { whose: Whose::Queue, .. } => 13,
+            Self::Store(_) | Self::Credentials { whose: Whose::Store, .. } => 14,
             Self::Machine(_) => 10,
             Self::Unwritable { .. } | Self::Unbalanced | Self::Ended(_) => 1,
         }

@@ -17,4 +17,5 @@ pub mod run;
 mod terminal;
 pub mod verify;
 
+pub use credentials::Whose;
 pub use error::CliError;

@@ -9,7 +9,7 @@ use scrapefleet_store::{ArtifactStore, DirectoryStore, s3};
 
 use crate::{
     CliError,
-    credentials::{Folder, needed},
+    credentials::{Folder, Whose, needed},
     fleet::Fleet,
 };
 
@@ -117,7 +117,7 @@ impl Fleet {
 
     async fn connect(&self, spec: &RabbitMqQueue) -> Result<Queue, CliError> {
         let what = "the manifest's queue is on a broker, whose user and password are read from a folder";
-        let folder = needed(self.outside.queue_credentials.as_ref(), "--queue-credentials", what)?;
+        let folder = needed(self.outside.queue_credentials.as_ref(), Whose::Queue, what)?;
         let options = rabbitmq::Options {
             url: spec.url.clone(),
             management_url: spec.management_url.clone(),
@@ -139,7 +139,7 @@ impl Fleet {
         let Some(spec) = &self.spec.store.s3 else { return Ok(None) };
         let mut options = s3::Options::from(spec);
         if let Some(path) = &self.outside.store_credentials {
-            let folder = Folder::new(path, "--store-credentials");
+            let folder = Folder::new(path, Whose::Store);
             options.ca = folder.optional("ca.crt")?.map(String::into_bytes);
             if let Some(id) = folder.optional("accessKeyId")? {
                 let (secret, token) = (folder.text("secretAccessKey")?, folder.optional("sessionToken")?);
@@ -166,4 +166,36 @@ fn queue_options() -> embedded::Options {
 
 fn now() -> Now {
     Arc::new(|| SystemClock.now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::FleetArgs;
+
+    const MANIFEST: &str = "{ apiVersion: scrapefleet.io/v1alpha1, kind: ScrapeFleet, metadata: { name: fleet }, spec: { \
+         site: { preset: showdown, url: 'https://site.example' }, queue: { rabbitmq: { url: 'amqp://mq' } }, \
+         store: { s3: { bucket: logs } } } }";
+
+    #[tokio::test]
+    async fn credentials_that_are_missing_are_the_queues_or_the_stores_fault() {
+        let folder = tempfile::tempdir().unwrap();
+        let given = |name: &str| Some(folder.path().join(name));
+        let args = FleetArgs {
+            file: folder.path().join("fleet.yaml"),
+            set: Vec::new(),
+            data: folder.path().to_owned(),
+            namespace: None,
+            queue_credentials: given("queue"),
+            store_credentials: given("store"),
+        };
+        std::fs::write(&args.file, MANIFEST).unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
+        std::fs::write(folder.path().join("store/accessKeyId"), "id").unwrap();
+        let fleet = Fleet::load(&args).unwrap();
+        assert_eq!(fleet.open_queue().await.unwrap_err().exit_code(), 13);
+        assert_eq!(fleet.open_store().await.unwrap_err().exit_code(), 14);
+        let without = Fleet::load(&FleetArgs { queue_credentials: None, ..args }).unwrap();
+        assert_eq!(without.open_queue().await.unwrap_err().exit_code(), 15);
+    }
 }

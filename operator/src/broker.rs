@@ -3,6 +3,9 @@
 //! A broker is asked at most once a second for each vhost and user, however many fleets share it; all who ask in that
 //! second get the same answer. What could not be read is an error that says why, never 0.
 //!
+//! `scrapefleet_queue` counts one fleet's queues for the programs that use them. Here a fleet that is not counted must never
+//! look empty, and thousands of queues are read each second, so the reading is another.
+//!
 //! The numbers are those of the broker's statistics. Measured with RabbitMQ 4.0.5:
 //!
 //! * A change of a quorum queue is seen after 0 to 5 seconds: the queue itself reports its numbers only every 5 seconds
@@ -35,13 +38,13 @@ mod cache;
 mod listing;
 mod management;
 mod names;
-mod removal;
 #[cfg(test)]
 mod tests;
 mod unread;
 
 pub use address::{Broker, Credentials, InvalidBroker, Password};
 pub use listing::FleetDepth;
+pub(crate) use names::scope;
 pub use unread::Unread;
 
 /// A fleet whose depth is asked for.
@@ -88,10 +91,4 @@ impl Depths {
         let depth = sheet.listing.depth(fleet)?;
         Ok(Reading { depth, at: sheet.at, age: sheet.read.elapsed() })
     }
-}
-
-/// Deletes all queues and exchanges of the fleet with all that is in them; [`Fleet::lanes`] does not matter. What is not
-/// there is no error, so that it may be done again. Each call to the broker has a deadline, the whole has none.
-pub async fn remove(broker: &Broker, fleet: &Fleet) -> Result<(), Unread> {
-    removal::remove(broker, fleet).await
 }

@@ -16,6 +16,7 @@ pub mod api;
 pub mod broker;
 pub mod build;
 pub mod controller;
+mod http;
 pub mod lease;
 pub mod metrics;
 pub mod names;

@@ -10,7 +10,7 @@ pub const SLOT: &str = "scrapefleet.io/slot";
 pub const REVISION: &str = "scrapefleet.io/revision";
 /// The annotation with the manifest that a pod was made of.
 pub const MANIFEST: &str = "scrapefleet.io/manifest";
-/// The annotation with a bot's politeness share.
+/// The annotation with a pod's politeness share.
 pub const SHARE: &str = "scrapefleet.io/share";
 /// The annotation with how often in a row a slot had failed when the pod was made.
 pub const FAILURES: &str = "scrapefleet.io/failures";

@@ -50,8 +50,7 @@ pub async fn probe(url: &Url) -> Result<(), NotWell> {
 }
 
 async fn get(url: &Url) -> reqwest::Result<(u16, String)> {
-    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
-    let mut response = http.get(url.clone()).send().await?;
+    let mut response = crate::http::client()?.get(url.clone()).send().await?;
     let status = response.status().as_u16();
     // The first piece is enough for a person, and however much follows is not read.
     let said = response.chunk().await?.unwrap_or_default();

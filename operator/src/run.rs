@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api::{Announcer, Counting, QueueRemoval},
     controller::{self, Context},
+    http,
     lease::{Election, Ended, Timing, lead},
     metrics::OperatorMetrics,
     observe::{DepthReader, Reports, Secrets},
@@ -60,8 +61,7 @@ pub async fn run(options: Options, removal: Arc<dyn QueueRemoval>) -> anyhow::Re
 
     let election = Election { leading: Some(metrics.leading.clone()), ..election(&options) };
     let context = Arc::new(context(&options, client.clone(), caches, metrics, removal));
-    // Pods are asked directly, whatever proxy leads out of the cluster.
-    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
+    let http = http::client()?;
     let work = {
         let stop = stop.clone();
         async move {
@@ -111,9 +111,6 @@ fn context(
 }
 
 async fn client(options: &Options, metrics: &OperatorMetrics, health: &Health) -> anyhow::Result<Client> {
-    // The client leaves it open who encrypts, and panics where the libraries of a build bring two who could. An error
-    // says that this was settled before.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let config = match &options.kubeconfig {
         None => Config::infer()
             .await

@@ -84,6 +84,8 @@ pub struct Bot {
     pub(crate) item_failures: Strikes,
     pub(crate) state: BotState,
     pub(crate) last_reason: Option<String>,
+    /// The most items it may hold now, where that changes.
+    limit: Option<watch::Receiver<usize>>,
 }
 
 /// What the bot knows of its browser.
@@ -141,9 +143,24 @@ impl Bot {
             item_failures: Abandonment::after(count(abandonment.item_failures)).in_a_row(),
             state: BotState::Starting,
             last_reason: None,
+            limit: None,
             config,
             parts,
         }
+    }
+
+    /// The same, holding at most as many items as `limit` says at the time, and never more than its configuration says.
+    /// What it holds when the limit falls it keeps until it ends; one item may always be held.
+    #[must_use]
+    pub fn limited_to(mut self, limit: watch::Receiver<usize>) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// The most items that it may hold now.
+    fn may_hold(&self) -> usize {
+        let limit = self.limit.as_ref().map_or(usize::MAX, |limit| *limit.borrow());
+        self.config.holds.min(limit.max(1))
     }
 
     /// Works until told to end or until there is no use in going on. Whatever it still holds is given back.
@@ -241,10 +258,15 @@ impl Bot {
         consumer: &mut dyn Consumer,
         drain: &CancellationToken,
     ) -> Result<(), QueueError> {
+        let mut limit = self.limit.as_mut().map(|limit| {
+            limit.mark_unchanged();
+            limit.clone()
+        });
         let wants_more = self.wants_more() && !drain.is_cancelled();
         tokio::select! {
             () = tokio::time::sleep_until(until) => {}
             () = drain.cancelled(), if !drain.is_cancelled() => {}
+            () = changed(limit.as_mut()) => {}
             Some(end) = self.ends.join_next(), if !self.ends.is_empty() => self.ended(end),
             claim = consumer.next(), if wants_more => self.claimed(claim?),
         }
@@ -253,7 +275,7 @@ impl Bot {
 
     fn wants_more(&self) -> bool {
         self.browser.is_some()
-            && self.holds.len() < self.config.holds
+            && self.holds.len() < self.may_hold()
             && self.line.len() < LINE
             && self.health.page_connected
             && self.breaker.allows(Instant::now())
@@ -358,7 +380,7 @@ impl Bot {
             state: self.state,
             last_reason: self.last_reason.clone(),
             holds: self.holds.values().map(|hold| hold_status(hold, now)).collect(),
-            capacity: self.config.holds,
+            capacity: self.may_hold(),
             browser,
             exit: None,
         }
@@ -370,6 +392,16 @@ impl Bot {
         let pause = if completing { COMPLETING_PROBE.min(self.config.probe) } else { self.config.probe };
         self.health.next_probe = Instant::now() + pause;
     }
+}
+
+/// Waits until the limit changes, if there is one that can.
+async fn changed(limit: Option<&mut watch::Receiver<usize>>) {
+    if let Some(limit) = limit
+        && limit.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 enum Next {

@@ -13,7 +13,7 @@ use scrapefleet_browser::{
 use scrapefleet_queue::{Reason, TaskQueue};
 use scrapefleet_store::{ArtifactStore, Key};
 use scrapefleet_worker::{BotExit, status::BotState};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -238,6 +238,25 @@ async fn a_hold_without_an_end_is_opened_afresh_once_and_then_fails() {
     rig.until("failed", secs(91 * 60), |t| t.retried == 1).await;
     let opened = rig.site.events().iter().filter(|e| matches!(e.what, What::Opened(..))).count();
     assert_eq!(opened, 2);
+    bot.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_that_changes_is_kept_from_then_on() {
+    let rig = Rig::new();
+    let items: Vec<_> = (0..6).map(|n| rig.site.add(&format!("i{n}"), Life::lasting(secs(60)))).collect();
+    rig.publish(&items).await;
+    let (limit, seen) = watch::channel(2);
+    let mut bot = rig.start_limited(seen);
+    bot.sees("two held", secs(10), |s| s.holds.len() == 2 && s.capacity == 2).await;
+    tokio::time::sleep(secs(20)).await;
+    assert_eq!(bot.seen.borrow().holds.len(), 2);
+    limit.send_replace(4);
+    bot.sees("four held", secs(5), |s| s.holds.len() == 4).await;
+    limit.send_replace(0);
+    bot.sees("one may always be held", secs(120), |s| s.holds.len() == 1 && s.capacity == 1).await;
+    rig.until_done(secs(300)).await;
+    assert_eq!((rig.totals().stored, rig.totals().released), (6, 0), "nothing is given up for it");
     bot.drain().await;
 }
 

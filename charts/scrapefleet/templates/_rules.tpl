@@ -6,11 +6,11 @@ other than Pods, and reads no Secrets but by name: without `list` and `watch` th
 # Reads what is wanted. `patch`: the finalizer that lets a deleted fleet drain before it is gone.
 - apiGroups: [scrapefleet.io]
   resources: [scrapefleets]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 # Says what is so: phase, counts, conditions.
 - apiGroups: [scrapefleet.io]
   resources: [scrapefleets/status]
-  verbs: [patch, update]
+  verbs: [patch]
 # Makes a fleet the owner that its pods must not outlive; the API server asks for this right where it guards owners.
 - apiGroups: [scrapefleet.io]
   resources: [scrapefleets/finalizers]
@@ -19,7 +19,7 @@ other than Pods, and reads no Secrets but by name: without `list` and `watch` th
 # `patch`: the share of the fleet's budget, which a pod reads from its annotation.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 # Tells what it did, where `kubectl describe` shows it. `patch`: counts one that happens again.
 - apiGroups: [events.k8s.io]
   resources: [events]

@@ -34,19 +34,22 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let fleet = Fleet::load(&args.pod.fleet)?;
     let port = Port::open("bot", args.pod.port).await?;
     let factory = factory(&fleet, &args.pod)?;
+    let mut config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
+    // Until its share is known, that of a bot in the largest fleet.
+    let (sender, limit) = watch::channel(config.holds);
     if let Some(file) = args.pod.share.clone() {
+        config.holds = fleet.holds(1);
         let factory = Arc::clone(&factory);
-        tokio::spawn(async move { share::follow(&file, factory).await });
+        tokio::spawn(async move { share::follow(&file, factory, Some(sender)).await });
     }
     let queue = fleet.open_queue().await?;
     let store = fleet.open_store().await?;
-    let config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
-    let (status, seen) = watch::channel(BotStatus::starting(args.slot, config.holds));
+    let (status, seen) = watch::channel(BotStatus::starting(args.slot, *limit.borrow()));
     let tally = Tally::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
-    let exit = run(Bot::new(config, parts), signals, &seen, &tally, &port).await;
+    let exit = run(Bot::new(config, parts).limited_to(limit), signals, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.
     if let Err(error) = queue.close().await {

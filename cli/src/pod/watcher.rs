@@ -40,7 +40,7 @@ async fn work(args: &WatcherArgs) -> Result<(), CliError> {
     let factory = factory(&fleet, &args.pod)?;
     if let Some(file) = args.pod.share.clone() {
         let factory = Arc::clone(&factory);
-        tokio::spawn(async move { share::follow(&file, factory).await });
+        tokio::spawn(async move { share::follow(&file, factory, None).await });
     }
     let queue = fleet.open_queue().await?;
     let metrics =

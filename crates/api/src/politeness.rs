@@ -21,11 +21,15 @@ pub struct PolitenessSpec {
 }
 
 /// One pod's share of what its fleet may ask of the site: what the operator gives a pod, which may change while it runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Share {
     /// New connections (page loads) a minute. A fleet with many pods gives each less than one.
     pub connections_per_minute: f64,
+    /// Actions a second inside one page: the manifest bounds it for each page, so it is not divided.
+    pub actions_per_second: f64,
+    /// Items held at once. A watcher holds none.
+    pub held: u32,
 }
 
 /// Whether robots.txt decides what may be opened.

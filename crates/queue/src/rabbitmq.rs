@@ -15,6 +15,9 @@
 //! - [`TaskQueue::depth`] and [`TaskQueue::lane_depths`] ask the management API, whose counts are up to five seconds old.
 //! - [`TaskQueue::pending`] is exact by item, as far back as the broker keeps the journal (20 GB). Messages that are no
 //!   tasks are not among them; they are brought to the dead letters by who finds them.
+//! - While the broker has an alarm about its memory or disk it takes nothing from who publishes. What is held stays held,
+//!   no tasks are handed out, and publishes and ends of holds are [`QueueError::Unreachable`] after 15 seconds: they may be
+//!   tried again, and an end that was begun goes on by itself.
 //! - A published item is not looked up: [`Published::known`] is always 0, and an item published again is in the journal
 //!   again.
 //! - A hold is not taken away, unless a policy of the broker sets a `consumer-timeout`: the shorter of the two counts, and
@@ -49,6 +52,7 @@ mod lock;
 mod management;
 mod names;
 mod options;
+mod patience;
 mod session;
 mod taker;
 mod topology;
@@ -129,24 +133,6 @@ async fn check_timeouts(
         "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {found}, and at least {wanted} ms are \
          needed for holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time"
     )))
-}
-
-/// Reads the depths of all fleets of a vhost by one request, for who looks after many.
-#[derive(Debug)]
-pub struct Depths {
-    management: Management,
-}
-
-impl Depths {
-    /// A reader for the broker of `options`; scope and lanes do not matter. Nothing is asked yet.
-    pub fn of(options: &Options) -> Result<Self, QueueError> {
-        Ok(Self { management: Management::of(options, &Address::of(options)?)? })
-    }
-
-    /// The depth of every fleet, by scope. As old as those of [`TaskQueue::depth`].
-    pub async fn read(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
-        self.management.depths().await
-    }
 }
 
 /// Deletes everything of a fleet from its broker: waiting tasks, dead letters, journal. Nobody should use it any more;

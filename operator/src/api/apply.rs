@@ -85,7 +85,7 @@ pub struct Apply<'a> {
     pub images: &'a Images,
     /// What its pods are made of.
     pub revisions: &'a Revisions,
-    /// What a bot that is made may ask of the site.
+    /// What a pod that is made may ask of the site.
     pub share: Share,
     /// Who deletes queues.
     pub removal: &'a dyn QueueRemoval,

@@ -57,7 +57,6 @@ pub struct Broker {
     pub(crate) vhost: String,
     pub(crate) credentials: Credentials,
     pub(crate) key: Key,
-    base: String,
 }
 
 /// The same for those who ask the same of the same broker as the same user with the same password.
@@ -103,21 +102,9 @@ impl Broker {
         };
         let host = base.host_str().unwrap_or_default();
         let at = format!("{host}:{}", base.port_or_known_default().unwrap_or_default());
-        let base = base.as_str().trim_end_matches('/').to_owned();
-        let uri = address(&base, "queues", &vhost, &format!("?{QUERY}"))?;
+        let uri = address(base.as_str().trim_end_matches('/'), &vhost)?;
         let key = key(&uri, &credentials);
-        Ok(Self { at, uri, vhost, credentials, key, base })
-    }
-
-    /// Where all are that the vhost has of this kind, such as `queues`, by name only.
-    pub(crate) fn names(&self, kind: &str) -> Result<Uri, InvalidBroker> {
-        address(&self.base, kind, &self.vhost, "?columns=name")
-    }
-
-    /// Where the one of this kind and name is.
-    pub(crate) fn named(&self, kind: &str, name: &str) -> Result<Uri, InvalidBroker> {
-        let name = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-        address(&self.base, kind, &self.vhost, &format!("/{name}"))
+        Ok(Self { at, uri, vhost, credentials, key })
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -125,12 +112,12 @@ impl Broker {
     }
 }
 
-/// What the vhost has of this kind, and what of it.
-fn address(base: &str, kind: &str, vhost: &str, rest: &str) -> Result<Uri, InvalidBroker> {
+/// Where the queues of a vhost are listed.
+fn address(base: &str, vhost: &str) -> Result<Uri, InvalidBroker> {
     let vhost: String = url::form_urlencoded::byte_serialize(vhost.as_bytes()).collect();
     // The form's encoding writes a space as `+`, which in a path is a plus.
     let vhost = vhost.replace('+', "%20");
-    format!("{base}/api/{kind}/{vhost}{rest}").parse().map_err(|error: http::uri::InvalidUri| {
+    format!("{base}/api/queues/{vhost}?{QUERY}").parse().map_err(|error: http::uri::InvalidUri| {
         invalid("queue.rabbitmq.managementUrl", format!("makes no address of the management API: {error}"))
     })
 }

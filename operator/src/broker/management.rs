@@ -4,7 +4,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -18,7 +18,6 @@ use rustls::{
 };
 use scrapefleet_policy::within;
 use scrapefleet_telemetry::escape;
-use serde::Deserialize;
 
 use super::{
     Unread,
@@ -47,12 +46,6 @@ pub(crate) struct Management {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
 }
 
-/// A row of a list of names.
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
 impl Management {
     pub(crate) fn new(broker: Broker) -> Result<Self, InvalidBroker> {
         let authorization = authorization(&broker)?;
@@ -68,49 +61,18 @@ impl Management {
 
     /// The queues of all fleets of the vhost, now.
     pub(crate) async fn list(&self) -> Result<Listing, Unread> {
-        self.timely("reading the queues' depths", self.ask()).await
-    }
-
-    async fn ask(&self) -> Result<Listing, Unread> {
-        let response = self.send(Method::GET, self.broker.uri.clone()).await?;
-        Listing::read(&self.found(response).await?).map_err(|why| self.malformed(why))
-    }
-
-    /// The names of all that the vhost has of this kind.
-    pub(super) async fn names(&self, kind: &str) -> Result<Vec<String>, Unread> {
-        let uri = self.broker.names(kind)?;
-        let body = async { self.found(self.send(Method::GET, uri).await?).await };
-        let body = self.timely("listing names", body).await?;
-        let rows: Vec<Name> =
-            serde_json::from_slice(&body).map_err(|error| self.malformed(shown(&error.to_string())))?;
-        Ok(rows.into_iter().map(|row| row.name).collect())
-    }
-
-    /// Deletes the one of this kind and name, if it is there.
-    pub(super) async fn delete(&self, kind: &str, name: &str) -> Result<(), Unread> {
-        let uri = self.broker.named(kind, name)?;
-        let deleted = async {
-            let response = self.send(Method::DELETE, uri).await?;
-            match response.status() {
-                status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
-                status => Err(self.refused(status, response).await),
-            }
-        };
-        self.timely("deleting a queue", deleted).await
-    }
-
-    async fn timely<T>(
-        &self,
-        what: &'static str,
-        call: impl Future<Output = Result<T, Unread>>,
-    ) -> Result<T, Unread> {
-        let answer = within(CALL, what, call).await;
+        let answer = within(CALL, "reading the queues' depths", self.ask()).await;
         answer.unwrap_or_else(|expired| Err(Unread::too_slow(&self.broker.at, expired.limit)))
     }
 
-    async fn send(&self, method: Method, uri: Uri) -> Result<Response<Incoming>, Unread> {
+    async fn ask(&self) -> Result<Listing, Unread> {
+        let response = self.send().await?;
+        Listing::read(&self.found(response).await?).map_err(|why| self.malformed(why))
+    }
+
+    async fn send(&self) -> Result<Response<Incoming>, Unread> {
         let mut request = Request::new(Empty::new());
-        (*request.method_mut(), *request.uri_mut()) = (method, uri);
+        *request.uri_mut() = self.broker.uri.clone();
         request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
         request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         self.client.request(request).await.map_err(|error| self.unreachable(&error))

@@ -48,17 +48,6 @@ pub(crate) fn read(name: &str) -> Option<(&str, Role)> {
     Some((scope, role))
 }
 
-/// Whether a queue or an exchange of this name outlives the programs of the fleet with this scope. The others are
-/// exclusive, and go with the connection of whoever made them.
-pub(crate) fn is_durable(name: &str, scope: &str) -> bool {
-    let Some(rest) = name.strip_prefix(scope) else { return false };
-    let Some(rest) = rest.strip_prefix(':') else { return rest.is_empty() };
-    match rest.split_once('.') {
-        None => ["due", "journal", "sync"].contains(&rest),
-        Some((word, of)) => ["lane", "dead", "delay"].contains(&word) && !of.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,17 +85,5 @@ mod tests {
     fn a_fleet_called_lane_is_a_fleet() {
         let name = lane(&scope("lane", "dead"), &LaneName::default());
         assert_eq!(read(&name), Some(("scrapefleet.lane.dead", Role::Lane(LaneName::default()))));
-    }
-
-    #[test]
-    fn what_outlives_a_fleet_is_its_own_and_not_anothers() {
-        let scope = scope("ns", "f");
-        for name in ["", ":due", ":journal", ":sync", ":lane.a", ":dead.a", ":delay.3"] {
-            assert!(is_durable(&format!("{scope}{name}"), &scope), "{name}");
-        }
-        for name in ["f", ".g:due", "f:due", ":session.0f", ":lock.watcher", ":lane.", ":other", ".lane.a"] {
-            assert!(!is_durable(&format!("{scope}{name}"), &scope), "{name}");
-        }
-        assert!(!is_durable("orders", &scope));
     }
 }

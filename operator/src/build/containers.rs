@@ -71,8 +71,8 @@ fn args(spec: &ScrapeFleetSpec, made: &Made) -> Vec<String> {
     flag("manifest", format!("{POD}/manifest"));
     if made.role == Role::Bot {
         flag("slot", made.slot.to_string());
-        flag("share", format!("{POD}/share"));
     }
+    flag("share", format!("{POD}/share"));
     for (volume, _, folder) in volumes::secrets(spec, made.role) {
         flag(&format!("{volume}-credentials"), folder.to_owned());
     }

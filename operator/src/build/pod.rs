@@ -112,10 +112,8 @@ fn annotations(fleet: &ScrapeFleet, made: &Made) -> BTreeMap<String, String> {
         ("kubectl.kubernetes.io/default-container".to_owned(), main),
         (names::MANIFEST.to_owned(), manifest_json(fleet)),
         (names::FAILURES.to_owned(), made.failures.to_string()),
+        (names::SHARE.to_owned(), json!(made.share).to_string()),
     ]);
-    if made.role == Role::Bot {
-        annotations.insert(names::SHARE.to_owned(), json!(made.share).to_string());
-    }
     if made.probes_site {
         annotations.insert(names::PROBES_SITE.to_owned(), "true".to_owned());
     }

@@ -40,7 +40,7 @@ pub(super) fn secrets(spec: &ScrapeFleetSpec, role: Role) -> Vec<(&'static str, 
 /// All volumes of a pod.
 pub(super) fn volumes(spec: &ScrapeFleetSpec, role: Role) -> Vec<Volume> {
     let mut volumes = vec![
-        Volume { name: "pod".into(), downward_api: Some(downward(role)), ..Volume::default() },
+        Volume { name: "pod".into(), downward_api: Some(downward()), ..Volume::default() },
         empty("tmp", None, ROOM),
         empty("chrome-tmp", None, ROOM),
         empty("chrome-shm", Some("Memory"), SHARED_MEMORY),
@@ -80,7 +80,7 @@ fn empty(name: &str, medium: Option<&str>, limit: &str) -> Volume {
     Volume { name: name.into(), empty_dir: Some(source), ..Volume::default() }
 }
 
-fn downward(role: Role) -> DownwardAPIVolumeSource {
+fn downward() -> DownwardAPIVolumeSource {
     let file = |path: &str, annotation: &str| DownwardAPIVolumeFile {
         path: path.into(),
         field_ref: Some(ObjectFieldSelector {
@@ -89,7 +89,6 @@ fn downward(role: Role) -> DownwardAPIVolumeSource {
         }),
         ..DownwardAPIVolumeFile::default()
     };
-    let share = (role == Role::Bot).then(|| file("share", SHARE));
-    let items = [file("manifest", MANIFEST)].into_iter().chain(share).collect();
+    let items = vec![file("manifest", MANIFEST), file("share", SHARE)];
     DownwardAPIVolumeSource { items: Some(items), ..DownwardAPIVolumeSource::default() }
 }

@@ -153,13 +153,13 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_read() {
         let url = served(with_body(r#"{"state":"working","holds":[{},{}]}"#)).await;
-        let report = answer(&reqwest::Client::new(), &url).await.unwrap();
+        let report = answer(&crate::http::client().unwrap(), &url).await.unwrap();
         assert_eq!((report.state, report.held), (ReportedState::Working, 2));
     }
 
     #[tokio::test]
     async fn what_is_no_answer_says_why() {
-        let http = reqwest::Client::new();
+        let http = crate::http::client().unwrap();
         for (response, said) in [
             // A pod that has nothing to say yet.
             (with_body("null"), "not what a pod says"),
@@ -180,7 +180,7 @@ mod tests {
             stop.cancel();
             Vec::new()
         };
-        reports.keep(&reqwest::Client::new(), list, &stop).await;
+        reports.keep(&crate::http::client().unwrap(), list, &stop).await;
         assert!(reports.lock().is_empty());
     }
 

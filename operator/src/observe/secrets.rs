@@ -59,7 +59,7 @@ enum Looked {
 #[cfg(test)]
 impl Data {
     /// These keys, each with some value.
-    pub(super) fn of(keys: &[&str]) -> Self {
+    pub(crate) fn of(keys: &[&str]) -> Self {
         Self(keys.iter().map(|key| ((*key).to_owned(), ByteString(b"x".to_vec()))).collect())
     }
 }

@@ -80,9 +80,9 @@ pub struct Fleet {
 pub enum Action {
     /// Keep the fleet from vanishing before its bots have drained.
     AddFinalizer,
-    /// Tell a bot what it may ask of the site.
+    /// Tell a pod what it may ask of the site.
     Deal {
-        /// The bot's pod.
+        /// The pod.
         pod: String,
         /// Its share.
         share: Share,
@@ -193,7 +193,7 @@ pub fn plan(situation: &Situation, memory: &Memory) -> Plan {
         plan.waiting.extend(fit.waiting.iter().cloned());
         plan.rolling |= fit.rolling;
     }
-    let (smaller, larger) = deals(situation, &bots);
+    let (smaller, larger) = deals(situation, [&bots, &watchers]);
     plan.actions.extend(smaller);
     // A watcher first: without it there is nothing to hold. What goes frees room for what comes only when it is gone.
     for fit in [watchers, bots] {
@@ -205,11 +205,14 @@ pub fn plan(situation: &Situation, memory: &Memory) -> Plan {
     plan
 }
 
-/// The politeness share of a bot that is made now.
+/// The politeness share of a pod that is made now.
 #[must_use]
 pub fn share_of_new(situation: &Situation, plan: &Plan) -> Share {
-    let made = plan.actions.iter().filter(|action| matches!(action, Action::Create { role: Role::Bot, .. }));
-    share_for(situation, made.count())
+    let made = |role| {
+        let creates = plan.actions.iter();
+        creates.filter(|action| matches!(action, Action::Create { role: of, .. } if *of == role)).count()
+    };
+    share_for(situation, made(Role::Bot), made(Role::Watcher))
 }
 
 fn of_role<'a>(situation: &Situation<'a>, role: Role) -> Vec<&'a ObservedPod> {
@@ -276,21 +279,26 @@ fn fitted(situation: &Situation, plan: &mut Plan, wanted: Wanted) -> Fit {
     fit
 }
 
-fn share_for(situation: &Situation, made: usize) -> Share {
-    let bots = of_role(situation, Role::Bot);
-    let there = bots.iter().filter(|pod| pod.is_live() || pod.is_draining(situation.now)).count();
-    Share::of(&situation.spec.politeness, situation.spec.bots.holds_per_bot, there + made)
+/// The share of each pod when so many bots and watchers are made.
+fn share_for(situation: &Situation, bots: usize, watchers: usize) -> Share {
+    let there = |role| of_role(situation, role).into_iter().filter(|pod| asks(situation, pod)).count();
+    let (bots, watchers) = (bots + there(Role::Bot), watchers + there(Role::Watcher));
+    share::share_of(&situation.spec.politeness, situation.spec.bots.holds_per_bot, bots, watchers)
 }
 
-/// New shares for bots that have another one: those that lose something before any bot is made, the others at the end.
-fn deals(situation: &Situation, bots: &Fit) -> (Vec<Action>, Vec<Action>) {
-    let share = share_for(situation, bots.creates.len());
+/// Whether a pod may still ask something of the site.
+fn asks(situation: &Situation, pod: &ObservedPod) -> bool {
+    pod.is_live() || pod.is_draining(situation.now)
+}
+
+/// New shares for pods that have another one: those that lose something before any pod is made, the others at the end.
+fn deals(situation: &Situation, [bots, watchers]: [&Fit; 2]) -> (Vec<Action>, Vec<Action>) {
+    let share = share_for(situation, bots.creates.len(), watchers.creates.len());
     let leaves = |pod: &ObservedPod| {
-        bots.deletes.iter().any(|action| matches!(action, Action::Delete { uid, .. } if *uid == pod.uid))
+        let mut deletes = bots.deletes.iter().chain(&watchers.deletes);
+        deletes.any(|action| matches!(action, Action::Delete { uid, .. } if *uid == pod.uid))
     };
-    let there = |pod: &&ObservedPod| pod.is_live() || pod.is_draining(situation.now);
-    let dealt = of_role(situation, Role::Bot);
-    let dealt = dealt.into_iter().filter(|pod| there(pod) && pod.share != Some(share));
+    let dealt = situation.pods.iter().filter(|pod| asks(situation, pod) && pod.share != Some(share));
     let (smaller, larger): (Vec<_>, Vec<_>) = dealt.partition(|pod| {
         pod.share.is_none_or(|had| {
             had.connections_per_minute > share.connections_per_minute

@@ -38,7 +38,7 @@ impl Images {
 impl Revisions {
     /// Made of what a pod reads of the manifest and of what it runs. What only the operator reads (how many bots, how
     /// they are exchanged, whether the fleet is suspended) is left out, and so are the page loads a minute, of
-    /// which bots are told while they run.
+    /// which pods are told while they run.
     #[must_use]
     pub fn of(spec: &ScrapeFleetSpec, images: &Images) -> Self {
         let common = json!({
@@ -69,7 +69,6 @@ impl Revisions {
         let watcher = json!({
             "common": common,
             "watcher": watching,
-            "connectionsPerMinute": spec.politeness.connections_per_minute,
         });
         Self { bot: digest(&bot), watcher: digest(&watcher) }
     }

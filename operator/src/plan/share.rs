@@ -1,41 +1,31 @@
-//! What each bot may ask of the site, so that all together stay within the fleet's budget.
+//! What each pod may ask of the site, so that all together stay within the fleet's budget.
 
 use scrapefleet_api::politeness::PolitenessSpec;
-use serde::{Deserialize, Serialize};
+pub use scrapefleet_api::politeness::Share;
 
-/// What one bot may ask of the site; it reads this from a file.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Share {
-    /// New connections a minute.
-    pub connections_per_minute: f64,
-    /// Actions a second inside one page: the manifest bounds it for each page, so it is not divided.
-    pub actions_per_second: f64,
-    /// Items held at once.
-    pub held: u32,
-}
-
-impl Share {
-    /// The share of each of `bots` bots.
-    #[must_use]
-    pub fn of(politeness: &PolitenessSpec, holds_per_bot: i32, bots: usize) -> Self {
-        let parts = dealt_for(bots);
-        let held = u32::try_from(politeness.held).unwrap_or(0) / parts;
-        Self {
-            connections_per_minute: f64::from(politeness.connections_per_minute.max(0)) / f64::from(parts),
-            actions_per_second: politeness.actions_per_second,
-            held: held.min(u32::try_from(holds_per_bot).unwrap_or(0)),
-        }
+/// The share of each of so many bots and watchers. A watcher loads a page as often as a bot may.
+pub(super) fn share_of(
+    politeness: &PolitenessSpec,
+    holds_per_bot: i32,
+    bots: usize,
+    watchers: usize,
+) -> Share {
+    let held = u32::try_from(politeness.held).unwrap_or(0) / dealt_for(bots);
+    let loading = f64::from(dealt_for(bots.saturating_add(watchers)));
+    Share {
+        connections_per_minute: f64::from(politeness.connections_per_minute.max(0)) / loading,
+        actions_per_second: politeness.actions_per_second,
+        held: held.min(u32::try_from(holds_per_bot).unwrap_or(0)),
     }
 }
 
-/// How many parts the budget is cut into for `bots` bots: as many, or a few more when they are many, so that one bot
+/// How many parts the budget is cut into for so many pods: as many, or a few more when they are many, so that one pod
 /// more or less does not change what hundreds of others are dealt.
-fn dealt_for(bots: usize) -> u32 {
-    let bots = u32::try_from(bots).unwrap_or(u32::MAX / 2).clamp(1, u32::MAX / 2);
+fn dealt_for(pods: usize) -> u32 {
+    let pods = u32::try_from(pods).unwrap_or(u32::MAX / 2).clamp(1, u32::MAX / 2);
     // Eight steps an octave: at most an eighth of the budget is left over.
-    let step = 1 << bots.ilog2().saturating_sub(3);
-    bots.div_ceil(step) * step
+    let step = 1 << pods.ilog2().saturating_sub(3);
+    pods.div_ceil(step) * step
 }
 
 #[cfg(test)]
@@ -46,8 +36,9 @@ mod tests {
     fn the_shares_never_exceed_the_budget() {
         let politeness = PolitenessSpec::default();
         for bots in 1..3000_usize {
-            let share = Share::of(&politeness, 20, bots);
-            let all = f64::from(u32::try_from(bots).unwrap());
+            let watchers = bots % 3;
+            let share = share_of(&politeness, 20, bots, watchers);
+            let all = f64::from(u32::try_from(bots + watchers).unwrap());
             assert!(
                 share.connections_per_minute * all <= f64::from(politeness.connections_per_minute) + 1e-6
             );
@@ -56,14 +47,20 @@ mod tests {
     }
 
     #[test]
-    fn few_bots_share_the_whole_budget() {
+    fn few_pods_share_the_whole_budget() {
         let politeness =
             PolitenessSpec { connections_per_minute: 30, held: 100, ..PolitenessSpec::default() };
-        for (bots, connections, held) in
-            [(0, 30.0, 50), (1, 30.0, 50), (2, 15.0, 50), (3, 10.0, 33), (15, 2.0, 6)]
-        {
-            let share = Share::of(&politeness, 50, bots);
-            assert_eq!((share.connections_per_minute, share.held), (connections, held), "{bots}");
+        for (bots, watchers, connections, held) in [
+            (0, 0, 30.0, 50),
+            (0, 2, 15.0, 50),
+            (1, 0, 30.0, 50),
+            (1, 1, 15.0, 50),
+            (3, 0, 10.0, 33),
+            (3, 2, 6.0, 33),
+            (13, 2, 2.0, 7),
+        ] {
+            let share = share_of(&politeness, 50, bots, watchers);
+            assert_eq!((share.connections_per_minute, share.held), (connections, held), "{bots} {watchers}");
         }
     }
 

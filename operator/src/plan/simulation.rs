@@ -155,12 +155,13 @@ impl World {
 
     /// After each action in turn, all shares together are within the budget.
     fn check_shares(&self, plan: &Plan, new_share: Share) {
-        let there = self.bots().filter(|pod| pod.is_live() || pod.is_draining(self.now));
-        let mut shares: BTreeMap<String, Share> =
-            there.filter_map(|pod| Some((pod.name.clone(), pod.share?))).collect();
-        let within = |shares: &BTreeMap<String, Share>| {
-            let connections: f64 = shares.values().map(|share| share.connections_per_minute).sum();
-            let held: i64 = shares.values().map(|share| i64::from(share.held)).sum();
+        let there = self.pods.iter().filter(|pod| pod.is_live() || pod.is_draining(self.now));
+        let mut shares: BTreeMap<String, (Role, Share)> =
+            there.filter_map(|pod| Some((pod.name.clone(), (pod.role, pod.share?)))).collect();
+        let within = |shares: &BTreeMap<String, (Role, Share)>| {
+            let connections: f64 = shares.values().map(|(_, share)| share.connections_per_minute).sum();
+            let bots = shares.values().filter(|(role, _)| *role == Role::Bot);
+            let held: i64 = bots.map(|(_, share)| i64::from(share.held)).sum();
             connections <= f64::from(self.spec.politeness.connections_per_minute) + 1e-6
                 && held <= i64::from(self.spec.politeness.held)
         };
@@ -168,10 +169,11 @@ impl World {
         for (index, action) in plan.actions.iter().enumerate() {
             match action {
                 Action::Deal { pod, share } => {
-                    shares.insert(pod.clone(), *share);
+                    let role = self.pods.iter().find(|known| known.name == *pod).expect("it is there").role;
+                    shares.insert(pod.clone(), (role, *share));
                 }
-                Action::Create { role: Role::Bot, .. } => {
-                    shares.insert(format!("new {index}"), new_share);
+                Action::Create { role, .. } => {
+                    shares.insert(format!("new {index}"), (*role, new_share));
                 }
                 _ => {}
             }

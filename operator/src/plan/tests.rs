@@ -7,7 +7,7 @@ use scrapefleet_api::ScrapeFleetSpec;
 use scrapefleet_api::queue::OnDelete;
 
 use super::{
-    Action, Because, Depth, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role, Share,
+    Action, Because, Depth, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role,
     Situation, WhyCreate, WhyDelete,
     fixture::{pod, second, spec},
     plan, share_of_new,
@@ -53,7 +53,7 @@ impl Case {
         self
     }
 
-    /// Adds pods; bots have the share they should have, reports are of now.
+    /// Adds pods; they have the share they should have, reports are of now.
     fn with_pods(mut self, pods: impl IntoIterator<Item = ObservedPod>) -> Self {
         for mut pod in pods {
             if let Observed::Read { at, .. } = &mut pod.report {
@@ -61,8 +61,10 @@ impl Case {
             }
             self.pods.push(pod);
         }
-        let bots = self.pods.iter().filter(|pod| pod.role == Role::Bot && pod.exit().is_none()).count();
-        let share = Share::of(&self.spec.politeness, self.spec.bots.holds_per_bot, bots);
+        let count = |role| self.pods.iter().filter(|pod| pod.role == role && pod.exit().is_none()).count();
+        let (bots, watchers) = (count(Role::Bot), count(Role::Watcher));
+        let share =
+            super::share::share_of(&self.spec.politeness, self.spec.bots.holds_per_bot, bots, watchers);
         for pod in &mut self.pods {
             pod.share = Some(share);
         }
@@ -454,13 +456,20 @@ fn shares_are_dealt_anew_when_the_number_changes() {
     case.now = second(NOW);
     let plan = case.plan();
     let new = share_of_new(&case.situation(), &plan);
-    assert_eq!((new.connections_per_minute, new.held), (7.5, 10));
-    assert_eq!(
-        plan.actions[0],
-        Action::Deal { pod: "fleet-bot-0-x".into(), share: new },
-        "before the other is made"
-    );
-    assert!(matches!(plan.actions[1], Action::Create { .. }));
+    assert_eq!((new.connections_per_minute, new.held), (5.0, 10), "for two bots and a watcher");
+    let deal = |pod: &str| Action::Deal { pod: pod.to_owned(), share: new };
+    assert_eq!(plan.actions[..2], [deal("fleet-watcher-0-x"), deal("fleet-bot-0-x")], "before it is made");
+    assert!(matches!(plan.actions[2], Action::Create { .. }));
+}
+
+#[test]
+fn a_second_watcher_takes_its_part_of_the_budget_from_the_others() {
+    let case = case(1, 1, 0).with_pods([pod(0)]).with_spec(|spec| spec.watcher.standby = true);
+    let plan = case.plan();
+    let new = share_of_new(&case.situation(), &plan);
+    assert_eq!((new.connections_per_minute, new.held), (5.0, 10));
+    assert_eq!(plan.actions.len(), 3, "{:?}", plan.actions);
+    assert!(matches!(plan.actions[2], Action::Create { role: Role::Watcher, .. }), "{:?}", plan.actions);
 }
 
 #[test]

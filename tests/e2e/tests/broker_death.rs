@@ -1,8 +1,8 @@
-//! The queue when its broker dies in the middle of everything.
+//! The queue when its broker dies in the middle of everything, and when it takes nothing for a while.
 //!
-//! A binary of its own with one test: cargo runs one binary after the other, so nobody else loses the broker. With
+//! A binary of its own whose tests take turns: cargo runs one binary after the other, so nobody else loses the broker. With
 //! `SCRAPEFLEET_E2E_RABBITMQ` (see `queue.rs`), `SCRAPEFLEET_E2E_RABBITMQ_RESTART` is the shell command that kills that
-//! broker and starts it again.
+//! broker and starts it again, and `SCRAPEFLEET_E2E_RABBITMQ_CONTROL` the one that is its `rabbitmqctl`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod broker;
@@ -14,10 +14,15 @@ use std::time::Duration;
 use broker::{Broker, options, task};
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use scrapefleet_policy::within;
+use scrapefleet_policy::{Instant, within};
 use scrapefleet_queue::contract::Harness as _;
-use scrapefleet_queue::{Claim, Consumer, Depth, Failure, Reason, TaskQueue, TaskState};
+use scrapefleet_queue::{Claim, Consumer, Depth, Failure, QueueError, Reason, TaskQueue, TaskState};
 
+/// Whose turn it is: the broker is everybody's.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// How long the broker takes nothing: longer than a call may take that was begun by then, or 10 seconds later.
+const ALARM: Duration = Duration::from_secs(30);
 /// How many tasks are published, one by one, around the death.
 const TASKS: usize = 300;
 /// After how many acks the broker dies.
@@ -95,6 +100,7 @@ async fn until(what: &'static str, mut done: impl AsyncFnMut() -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_when_the_broker_dies_and_everything_goes_on_by_itself() {
+    let _turn = TURN.lock().await;
     let broker = Broker::start().await;
     let queue = broker.queue();
     let record: Arc<Mutex<Record>> = Arc::default();
@@ -150,4 +156,48 @@ async fn nothing_is_lost_when_the_broker_dies_and_everything_goes_on_by_itself()
         queue.journal().await.unwrap().map(|entry| entry.unwrap().id.to_string()).collect().await;
     assert_eq!(journal.len(), TASKS + quiet.len());
     busy.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_stays_held_while_the_broker_takes_nothing() {
+    let _turn = TURN.lock().await;
+    let broker = Broker::start().await;
+    let queue = broker.queue();
+    queue.publish(["held", "ended", "waiting"].map(|name| task(name, "fast")).to_vec()).await.unwrap();
+    let mut consumer = queue.consume(options(3, &["fast"])).await.unwrap();
+    let mut held = take(&mut consumer).await;
+    let mut ended = take(&mut consumer).await;
+    let lock = queue.try_lock("watcher").await.unwrap().unwrap();
+
+    let alarm = broker.out_of_memory().await;
+    let began = Instant::now();
+    let takes_nothing = |answer: Result<(), QueueError>| match answer {
+        Err(QueueError::Unreachable(why)) => assert!(why.contains("takes nothing"), "{why}"),
+        other => panic!("{other:?}"),
+    };
+    // A consumer that looks for a task only now has to wait as well.
+    let waiting = tokio::spawn(async move { (take(&mut consumer).await, consumer) });
+    let (published, acked) = tokio::join!(queue.publish(vec![task("late", "fast")]), ended.ack());
+    takes_nothing(published.map(drop));
+    takes_nothing(acked);
+    while began.elapsed() < ALARM {
+        takes_nothing(queue.publish(vec![task("late", "fast")]).await.map(drop));
+        takes_nothing(ended.ack().await);
+    }
+    assert!(lock.held() && !waiting.is_finished());
+    drop(alarm);
+
+    until("an ack", async || ended.ack().await.is_ok()).await;
+    until("a publish", async || queue.publish(vec![task("late", "fast")]).await.is_ok()).await;
+    assert!(lock.held(), "the connection was lost");
+    held.ack().await.unwrap();
+    let (mut claim, mut consumer) = within(ALL_WITHIN, "a task", waiting).await.unwrap().unwrap();
+    let mut names = BTreeSet::from([claim.task().id.to_string()]);
+    claim.ack().await.unwrap();
+    while !queue.pending().await.unwrap().is_empty() {
+        let mut claim = take(&mut consumer).await;
+        names.insert(claim.task().id.to_string());
+        claim.ack().await.unwrap();
+    }
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["late", "waiting"], "handed out afterwards");
 }

@@ -15,7 +15,7 @@ use scrapefleet_policy::within;
 use scrapefleet_queue::{
     QueueError, TaskQueue as _,
     contract::Harness as _,
-    rabbitmq::{self, Depths, Options, Password},
+    rabbitmq::{self, Options, Password},
 };
 
 scrapefleet_queue::queue_contract!(Broker::start().await);
@@ -88,28 +88,6 @@ async fn a_queue_that_was_made_without_a_timeout_is_refused() {
         matches!(&error, QueueError::Refused(why) if why.contains("lane.default") && why.contains("is not set")),
         "{error}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_depths_of_all_fleets_are_read_at_once() {
-    let (one, other) = (Broker::start().await, Broker::start().await);
-    one.queue().publish(vec![task("x", "a"), task("y", "b")]).await.unwrap();
-    other.queue().publish(vec![task("x", "a")]).await.unwrap();
-    let depths = Depths::of(&one.options()).unwrap();
-    let expected = [(one.options().scope, 2), (other.options().scope, 1)];
-    let settled = within(Duration::from_secs(20), "depths", async {
-        loop {
-            let read = depths.read().await.unwrap();
-            if expected
-                .iter()
-                .all(|(scope, ready)| read.get(scope).is_some_and(|depth| depth.ready == *ready))
-            {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    });
-    settled.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

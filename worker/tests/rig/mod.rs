@@ -119,6 +119,14 @@ impl Rig {
 
     /// Starts a bot.
     pub(crate) fn start(&self) -> Running {
+        self.start_as(|bot| bot)
+    }
+
+    pub(crate) fn start_limited(&self, limit: watch::Receiver<usize>) -> Running {
+        self.start_as(|bot| bot.limited_to(limit))
+    }
+
+    fn start_as(&self, limit: impl FnOnce(Bot) -> Bot) -> Running {
         let (status, seen) = watch::channel(BotStatus::starting(self.config.slot, self.config.holds));
         let parts = Parts {
             factory: Arc::new(self.site.clone()),
@@ -130,7 +138,8 @@ impl Rig {
             status,
         };
         let signals = Signals::default();
-        let bot = tokio::spawn(Bot::new(self.config.clone(), parts).run(signals.clone()));
+        let bot = limit(Bot::new(self.config.clone(), parts));
+        let bot = tokio::spawn(bot.run(signals.clone()));
         Running { bot, signals, seen }
     }
 

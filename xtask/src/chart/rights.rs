@@ -10,10 +10,10 @@ type Right = (&'static str, &'static str, &'static [&'static str]);
 
 /// What the operator may be given.
 const OPERATOR: &[Right] = &[
-    ("scrapefleet.io", "scrapefleets", &["get", "list", "watch", "patch"]),
-    ("scrapefleet.io", "scrapefleets/status", &["patch", "update"]),
+    ("scrapefleet.io", "scrapefleets", &["list", "watch", "patch"]),
+    ("scrapefleet.io", "scrapefleets/status", &["patch"]),
     ("scrapefleet.io", "scrapefleets/finalizers", &["update"]),
-    ("", "pods", &["get", "list", "watch", "create", "patch", "delete"]),
+    ("", "pods", &["list", "watch", "create", "patch", "delete"]),
     ("", "secrets", &["get"]),
     ("events.k8s.io", "events", &["create", "patch"]),
     ("coordination.k8s.io", "leases", &["get", "create", "update"]),
@@ -133,7 +133,10 @@ mod tests {
         let people = json!({"rbac.authorization.k8s.io/aggregate-to-edit": "true"});
         for (labels, rule, fine) in [
             (&json!({}), rule("", "pods", "create"), true),
+            (&json!({}), rule("", "pods", "get"), false),
             (&json!({}), rule("", "secrets", "list"), false),
+            (&json!({}), rule("scrapefleet.io", "scrapefleets", "get"), false),
+            (&json!({}), rule("scrapefleet.io", "scrapefleets/status", "update"), false),
             (&json!({}), rule("", "*", "get"), false),
             (&json!({}), rule("*", "pods", "get"), false),
             (&json!({}), rule("", "pods", "*"), false),
@@ -152,7 +155,7 @@ mod tests {
         let pod = json!({"serviceAccountName": "a", "containers": [{"args": [argument]}]});
         [
             json!({"kind": "Deployment", "metadata": {"name": "o", "namespace": "n"}, "spec": {"template": {"spec": pod}}}),
-            role(&json!({}), &rule("", "pods", "get")),
+            role(&json!({}), &rule("", "pods", "list")),
             json!({
                 "kind": "RoleBinding", "metadata": {"name": "b", "namespace": "n"},
                 "roleRef": {"kind": "Role", "name": "r"},

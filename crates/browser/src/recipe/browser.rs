@@ -48,7 +48,7 @@ impl RecipeBrowser {
     /// Starts a Chrome and, where items share a page, loads that page.
     pub(super) async fn start(shared: Arc<Shared>, slot: u32) -> Result<Self, StepError> {
         let outage = Outage::new(shared.plan.reconnects_within);
-        let page = SharedPage { mark: 0, outage, pace: Pace::new(&shared.settings.politeness) };
+        let page = SharedPage { mark: 0, outage, pace: Pace::new(shared.budget.actions_per_second()) };
         let runner = Runner::start(shared, &format!("bot{slot}")).await?;
         let mut browser = Self { runner, held: BTreeMap::new(), page, probes: 0 };
         browser.load_page().await?;
@@ -86,7 +86,7 @@ impl RecipeBrowser {
     }
 
     async fn open_shared(&mut self, item: &Item) -> Result<(), StepError> {
-        self.page.pace.act().await;
+        self.page.pace.act(self.runner.shared.budget.actions_per_second()).await;
         let under = self.step(Step::Open);
         let home = self.runner.home.clone();
         let opened = self.open_in(under, &home, &item.id, true).await;
@@ -430,7 +430,7 @@ impl SiteBrowser for RecipeBrowser {
             // It is not there any more; leaving it would fail for that reason alone.
             Place::Shared if held.lost.is_some() => Ok(()),
             Place::Shared => {
-                self.page.pace.act().await;
+                self.page.pace.act(self.runner.shared.budget.actions_per_second()).await;
                 let under = self.step(Step::Leave);
                 self.leave_shared(under, item).await.map_err(|error| error.at(&held.url))
             }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use scrapefleet_api::politeness::PolitenessSpec;
+use scrapefleet_api::politeness::{PolitenessSpec, Share};
 use scrapefleet_policy::{Instant, Pacer, within};
 use tokio::sync::Mutex;
 
@@ -23,16 +23,21 @@ const LONGEST_WAIT: Duration = Duration::from_mins(2);
 /// The fewest page loads a minute: a share that rounds to nothing must not stop a pod for good.
 const FEWEST: f64 = 0.1;
 
+/// The fewest and the most actions a second that a manifest may allow.
+const ACTIONS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
 /// Milliseconds between two page loads.
 fn interval(a_minute: f64) -> u64 {
     u64::try_from(Duration::from_mins(1).div_f64(a_minute).as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The page loads of all browsers of a factory.
+/// The page loads of all browsers of a factory, and how fast each may act inside its page.
 #[derive(Debug)]
 pub(super) struct Budget {
     loads: Mutex<Pacer>,
     interval: AtomicU64,
+    /// Actions a second, as the bits of an `f64`.
+    actions: AtomicU64,
 }
 
 impl Budget {
@@ -41,12 +46,15 @@ impl Budget {
         Self {
             loads: Mutex::new(Pacer::per_minute(a_minute).burst(LOADS_AT_ONCE)),
             interval: AtomicU64::new(interval(a_minute)),
+            actions: AtomicU64::new(politeness.actions_per_second.to_bits()),
         }
     }
 
-    /// Changes how many page loads a minute there may be; those that wait for their turn keep it.
-    pub(super) async fn allot(&self, a_minute: f64) {
-        let a_minute = a_minute.max(FEWEST);
+    /// Changes how many page loads and actions there may be; those that wait for their turn keep it.
+    pub(super) async fn allot(&self, share: &Share) {
+        let a_minute = share.connections_per_minute.max(FEWEST);
+        let a_second = share.actions_per_second.clamp(*ACTIONS.start(), *ACTIONS.end());
+        self.actions.store(a_second.to_bits(), Relaxed);
         self.interval.store(interval(a_minute), Relaxed);
         self.loads.lock().await.set_per_second(a_minute / 60.0);
     }
@@ -57,6 +65,11 @@ impl Budget {
         within(LONGEST_WAIT, "wait for the turn of a page load", turn).await.map_err(|late| {
             StepError::new(step, Fault::OverBudget, "connectionsPerMinute leaves no turn").after(late.elapsed)
         })
+    }
+
+    /// How many actions a second there may be inside one page.
+    pub(super) fn actions_per_second(&self) -> f64 {
+        f64::from_bits(self.actions.load(Relaxed))
     }
 
     /// About how long the next page load must wait.
@@ -86,13 +99,18 @@ const SLOWEST: f64 = 0.125;
 const RECOVERY: f64 = 1.05;
 
 impl Pace {
-    pub(super) fn new(politeness: &PolitenessSpec) -> Self {
-        let usual = politeness.actions_per_second;
+    /// So many actions a second, where nothing slows them down.
+    pub(super) fn new(usual: f64) -> Self {
         Self { pacer: Pacer::per_second(usual).burst(ACTIONS_AT_ONCE), usual, now: usual, signs: 0.0 }
     }
 
-    /// Waits for the turn of one action.
-    pub(super) async fn act(&mut self) {
+    /// Waits for the turn of one action, of which there may be so many a second.
+    pub(super) async fn act(&mut self, usual: f64) {
+        if (usual - self.usual).abs() > f64::EPSILON {
+            self.now *= usual / self.usual;
+            self.usual = usual;
+            self.pacer.set_per_second(self.now);
+        }
         self.pacer.acquire().await;
     }
 
@@ -119,6 +137,10 @@ mod tests {
         PolitenessSpec { connections_per_minute: 6, actions_per_second: 2.0, ..PolitenessSpec::default() }
     }
 
+    fn share(connections_per_minute: f64, actions_per_second: f64) -> Share {
+        Share { connections_per_minute, actions_per_second, held: 1 }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn page_loads_of_all_browsers_take_turns() {
         let budget = Budget::new(&politeness());
@@ -133,14 +155,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_smaller_share_makes_turns_rarer_at_once() {
         let budget = Budget::new(&politeness());
-        budget.allot(1.0).await;
+        budget.allot(&share(1.0, 2.0)).await;
         let began = Instant::now();
         for _ in 0..4 {
             budget.load(Step::Load).await.unwrap();
         }
         assert_eq!(began.elapsed().as_secs(), 120);
-        budget.allot(0.0).await;
+        budget.allot(&share(0.0, 0.0)).await;
         assert!(budget.wait() < Duration::from_mins(11));
+        assert!(budget.actions_per_second() > 0.0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -155,7 +178,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_pace_goes_down_with_each_new_sign_and_comes_back() {
-        let mut pace = Pace::new(&politeness());
+        let mut pace = Pace::new(2.0);
         assert!(!pace.see(0.0));
         assert!(pace.see(1.0));
         assert!(!pace.see(1.0), "an old notice is no news");
@@ -169,5 +192,24 @@ mod tests {
             pace.see(0.0);
         }
         assert!((pace.now - 2.0).abs() < 1e-9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pace_that_is_allotted_counts_from_the_next_action_and_stays_as_slow_as_it_was() {
+        let budget = Budget::new(&politeness());
+        let mut pace = Pace::new(budget.actions_per_second());
+        pace.see(1.0);
+        budget.allot(&share(6.0, 0.5)).await;
+        pace.act(budget.actions_per_second()).await;
+        assert!((pace.now - 0.25).abs() < 1e-9, "half of it, as before");
+        let began = Instant::now();
+        for _ in 0..5 {
+            pace.act(budget.actions_per_second()).await;
+        }
+        assert!(began.elapsed() >= Duration::from_secs(16), "{:?}", began.elapsed());
+        for _ in 0..60 {
+            pace.see(1.0);
+        }
+        assert!((pace.now - 0.5).abs() < 1e-9);
     }
 }

@@ -48,7 +48,7 @@ impl RecipeFactory {
 
     /// Changes what its browsers may ask of the site from now on.
     pub async fn allot(&self, share: &Share) {
-        self.shared.budget.allot(share.connections_per_minute).await;
+        self.shared.budget.allot(share).await;
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::session::{End, Hold};
 use crate::{Claim, Failure, Now, QueueError, Task, message};
 
-/// A hold on a task that could be read. An end that was begun goes on when its caller goes away; the next call hears how
-/// it went.
+/// A hold on a task that could be read. An end that was begun goes on when its caller goes away, or has waited in vain for
+/// a broker that takes nothing; the next call hears how it went.
 #[derive(Debug)]
 pub(super) struct RabbitClaim {
     hold: Arc<Hold>,
@@ -74,7 +74,9 @@ impl RabbitClaim {
     /// Waits for the end that is under way.
     async fn heard(&mut self) -> Result<Way, QueueError> {
         let Some((way, ending)) = &mut self.under_way else { return Err(QueueError::Closed) };
-        let (way, outcome) = (*way, ending.await.unwrap_or(Err(QueueError::Closed)));
+        let way = *way;
+        let heard = async { Ok(ending.await.unwrap_or(Err(QueueError::Closed))) };
+        let outcome = self.hold.link().unless_stuck("end a hold", heard).await?;
         self.under_way = None;
         outcome?;
         self.ended = true;

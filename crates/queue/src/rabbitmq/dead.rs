@@ -60,6 +60,8 @@ pub(super) async fn replay(
     now: &Now,
 ) -> Result<(), QueueError> {
     let turn = turn(link).await?;
+    // Nothing is taken out that could not be put back at once.
+    link.round_trip().await?;
     let session = Session::open(Arc::clone(link)).await?;
     let replayed = replay_on(&session, lanes, item, now).await;
     let back = put_back(link, &session.channel).await;

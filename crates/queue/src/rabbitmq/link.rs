@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -20,19 +20,24 @@ use lapin::{
 use scrapefleet_policy::within;
 use tokio::sync::watch;
 
-use super::{Options, fault, names::Names, options::Address, topology};
+use super::{
+    Options, fault,
+    names::{Names, SYNC},
+    options::Address,
+    patience::{LOOK_EVERY, unexcused},
+    topology,
+};
 use crate::{QueueError, locks::Locks};
 
 /// How long reaching the broker and logging in may take.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// How long one call may take: more than a node of a cluster needs to take over from another.
-pub(super) const CALL_WITHIN: Duration = Duration::from_secs(15);
+/// How long one call may take: more than a node of a cluster needs to take over from another. Time in which the broker
+/// takes nothing does not count.
+const CALL_WITHIN: Duration = Duration::from_secs(15);
 /// How long making everything may take, on a broker that is busy with those of many fleets.
 const DECLARE_WITHIN: Duration = Duration::from_mins(1);
 /// How long saying good-bye may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// How often is looked whether a part has failed without saying so.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// After how many looks the broker is asked whether the queues are still there.
 const LOOKS_PER_QUESTION: u32 = 20;
 /// Heartbeats: a peer that says nothing for this long, in seconds, is gone.
@@ -48,6 +53,13 @@ pub(super) struct Letter {
     pub(super) properties: BasicProperties,
 }
 
+impl Letter {
+    /// One that means nothing, to a quorum queue that keeps nothing.
+    pub(super) fn nothing() -> Self {
+        Self { key: SYNC.to_owned(), body: Vec::new(), properties: BasicProperties::default() }
+    }
+}
+
 /// One connection, alive or dead, never alive again.
 pub(super) struct Link {
     pub(super) names: Names,
@@ -60,6 +72,8 @@ pub(super) struct Link {
     /// Channels that must live as long as the connection.
     channels: Mutex<Vec<Channel>>,
     death: watch::Sender<Option<QueueError>>,
+    /// Somebody has waited in vain for the broker to take something: the next do not wait as long again.
+    stuck: AtomicBool,
     tokens: AtomicU64,
     token: String,
 }
@@ -113,6 +127,7 @@ impl Link {
             publisher: publisher.clone(),
             channels: Mutex::new(vec![publisher]),
             death: watch::Sender::new(None),
+            stuck: AtomicBool::new(false),
             tokens: AtomicU64::new(0),
             token,
         })
@@ -156,6 +171,10 @@ impl Link {
                 event = events.next() => match event {
                     Some(Event::Error(error)) => self.fail(&fault::of(&self.address, "stay connected", &error)),
                     None => self.fail(&fault::unreachable(&self.address, "stay connected", "the connection is gone")),
+                    Some(Event::ConnectionBlocked(why)) => {
+                        tracing::warn!(broker = self.address, why, "the broker takes nothing now; what is held stays held");
+                    }
+                    Some(Event::ConnectionUnblocked) => tracing::info!(broker = self.address, "the broker takes everything again"),
                     Some(_) => {}
                 },
                 () = tokio::time::sleep(LOOK_EVERY) => {
@@ -181,12 +200,41 @@ impl Link {
 
     /// Fails when a lane's queue is gone: with it gone a publish would still be confirmed, by the journal alone.
     async fn ask(&self, options: &Options) {
+        let what = "look for the lanes";
         for lane in &options.lanes {
-            let what = "look for the lanes";
-            if self.call(what, topology::look(&self.publisher, &self.names, lane)).await.is_err() {
+            if self.blocked() {
+                return;
+            }
+            let look = self.call(what, topology::look(&self.publisher, &self.names, lane));
+            if self.unless_stuck(what, look).await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Whether the broker takes nothing from us now, though the connection lives.
+    fn blocked(&self) -> bool {
+        let status = self.connection.status();
+        status.connected() && status.blocked()
+    }
+
+    /// A call, for those who would rather hear that the broker takes nothing than wait until it does again. That is no
+    /// failure of the connection.
+    pub(super) async fn unless_stuck<T>(
+        &self,
+        what: &str,
+        call: impl Future<Output = Result<T, QueueError>>,
+    ) -> Result<T, QueueError> {
+        let limit = if self.stuck.load(Ordering::Relaxed) { LOOK_EVERY } else { CALL_WITHIN };
+        let (stuck, answer) = tokio::select! {
+            answer = call => (false, answer),
+            () = unexcused(limit, || !self.blocked()) => {
+                let why = "it takes nothing now, as long as its alarm about memory or disk lasts";
+                (true, Err(fault::unreachable(&self.address, what, why)))
+            }
+        };
+        self.stuck.store(stuck, Ordering::Relaxed);
+        answer
     }
 
     /// A channel whose failure is the failure of the whole.
@@ -232,21 +280,38 @@ impl Link {
         if !self.alive() {
             return Err(fault::unreachable(&self.address, what, "the connection is gone"));
         }
-        match within(CALL_WITHIN, what, call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(fault::of(&self.address, what, &error)),
-            Err(expired) => Err(fault::unreachable(&self.address, what, &expired.to_string())),
+        self.timely(what, call).await?.map_err(|error| fault::of(&self.address, what, &error))
+    }
+
+    /// What the broker answers, under a deadline.
+    pub(super) async fn timely<T>(&self, what: &str, call: impl Future<Output = T>) -> Result<T, QueueError> {
+        tokio::select! {
+            answer = call => Ok(answer),
+            () = unexcused(CALL_WITHIN, || self.blocked()) => {
+                Err(fault::unreachable(&self.address, what, &format!("no answer within {CALL_WITHIN:?}")))
+            }
         }
     }
 
-    /// Publishes and waits until the broker has each of them for good.
+    /// Publishes and waits until the broker has each of them for good, but not until its alarm is over.
     pub(super) async fn publish(&self, letters: &[Letter]) -> Result<(), QueueError> {
         for part in letters.chunks(WINDOW) {
-            let sent = self.send(&self.publisher, part).await;
-            let confirmed = sent.inspect_err(|why| self.fail(why))?;
+            let publish = async {
+                // What is tried again and again must not gather here.
+                while self.blocked() {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                self.send(&self.publisher, part).await.inspect_err(|why| self.fail(why))
+            };
+            let confirmed = self.unless_stuck("publish", publish).await?;
             self.check(part, confirmed)?;
         }
         Ok(())
+    }
+
+    /// Publishes something that means nothing, to see whether the broker takes it.
+    pub(super) async fn round_trip(&self) -> Result<(), QueueError> {
+        self.publish(&[Letter::nothing()]).await
     }
 
     /// Sends messages, not more than fit a window, and waits for what the broker says to each.

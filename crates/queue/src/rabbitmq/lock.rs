@@ -7,13 +7,9 @@ use lapin::{
     options::{QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
-use scrapefleet_policy::within;
 use tokio::runtime::Handle;
 
-use super::{
-    fault,
-    link::{CALL_WITHIN, Link},
-};
+use super::{fault, link::Link};
 use crate::{LockGuard, QueueError, locks::Held};
 
 /// The longest name of a lock, in bytes.
@@ -50,19 +46,15 @@ pub(super) async fn take(link: &Arc<Link>, name: &str) -> Result<Option<RabbitLo
     let queue = link.names.lock(name);
     let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let declare = channel.queue_declare(queue.as_str().into(), exclusive, FieldTable::default());
-    match within(CALL_WITHIN, "lock", declare).await {
-        Ok(Ok(_)) => {
+    let declared = link.timely("lock", declare).await.inspect_err(|why| link.fail(why))?;
+    match declared {
+        Ok(_) => {
             let kept = Some(Kept { queue, channel, held });
             Ok(Some(RabbitLock { link: Arc::clone(link), kept, runtime: Handle::current() }))
         }
-        Ok(Err(error)) if fault::is_locked(&error) => Ok(None),
-        Ok(Err(error)) => {
+        Err(error) if fault::is_locked(&error) => Ok(None),
+        Err(error) => {
             let why = fault::of(&link.address, "lock", &error);
-            link.fail(&why);
-            Err(why)
-        }
-        Err(expired) => {
-            let why = fault::unreachable(&link.address, "lock", &expired.to_string());
             link.fail(&why);
             Err(why)
         }

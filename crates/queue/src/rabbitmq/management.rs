@@ -95,22 +95,6 @@ impl Management {
         Ok(total(names, &queues))
     }
 
-    /// The depth of every fleet on the vhost, by scope.
-    pub(super) async fn depths(&self) -> Result<BTreeMap<String, Depth>, QueueError> {
-        let queues: Vec<Counted> = self.list("queues", Names::of_all_fleets(), COUNTS).await?;
-        let mut fleets: BTreeMap<String, Vec<Counted>> = BTreeMap::new();
-        for queue in queues {
-            if let Some(scope) = Names::scope_of(&queue.name) {
-                fleets.entry(scope.to_owned()).or_default().push(queue);
-            }
-        }
-        let depth = |(scope, queues): (String, Vec<Counted>)| {
-            let depth = total(&Names::new(scope.clone()), &queues).sum();
-            (scope, depth)
-        };
-        Ok(fleets.into_iter().map(depth).collect())
-    }
-
     /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: it was made
     /// without a word about that.
     pub(super) async fn timeouts(&self, names: &Names) -> Result<Vec<(String, Option<i64>)>, QueueError> {

@@ -34,6 +34,9 @@ const KINDS: [(Kind, &str); 7] = [
 /// The routing key of the message that a reader of the journal puts at its present end.
 pub(super) const MARK: &str = "mark";
 
+/// The routing key of round trips.
+pub(super) const SYNC: &str = "sync";
+
 impl Kind {
     /// The first word of its routing keys.
     pub(super) fn word(self) -> &'static str {
@@ -113,16 +116,6 @@ impl Names {
     /// A regular expression of the names of the fleet's queues of these kinds.
     pub(super) fn pattern(&self, words: &[&str]) -> String {
         format!("^{}:({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
-    }
-
-    /// A regular expression of the queues of all fleets that hold tasks.
-    pub(super) fn of_all_fleets() -> &'static str {
-        "^[^:]+:(lane|dead|delay)\\.[^.]+$"
-    }
-
-    /// The scope of such a queue.
-    pub(super) fn scope_of(queue: &str) -> Option<&str> {
-        queue.split_once(':').map(|(scope, _)| scope)
     }
 
     /// A regular expression of all durable queues and exchanges of the fleet. What is exclusive goes with its connection.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use lapin::{
-    Acker, BasicProperties, Channel,
+    Acker, Channel,
     message::Delivery,
     options::{BasicAckOptions, BasicNackOptions, QueueDeclareOptions},
     types::FieldTable,
@@ -30,9 +30,6 @@ use super::{
     names::Kind,
 };
 use crate::{Failure, Now, QueueError, Task, message, waiting};
-
-/// Where confirmed round trips go.
-const SYNC: &str = "sync";
 
 /// One consumer's time on one connection.
 #[derive(Debug)]
@@ -145,9 +142,7 @@ impl Session {
     }
 
     pub(super) async fn round_trip(&self) -> Result<(), QueueError> {
-        let nothing =
-            Letter { key: SYNC.to_owned(), body: Vec::new(), properties: BasicProperties::default() };
-        self.publish(nothing).await
+        self.publish(Letter::nothing()).await
     }
 }
 
@@ -184,6 +179,11 @@ impl Hold {
     /// Whether it can still be ended.
     pub(super) fn is_open(&self) -> bool {
         self.session.is_open()
+    }
+
+    /// The connection that it is on.
+    pub(super) fn link(&self) -> &Link {
+        &self.session.link
     }
 
     /// Where to run what must not stop half-way.

@@ -23,7 +23,7 @@ use scrapefleet_api::LaneName;
 use super::{
     Options,
     delay::{self, LEVELS},
-    names::{Kind, MARK, Names},
+    names::{Kind, MARK, Names, SYNC},
 };
 
 /// How often a task may come back unfinished before the broker gives it up: its own default since 4.0. One more than
@@ -60,7 +60,7 @@ pub(super) async fn declare(channel: &Channel, names: &Names, options: &Options)
         topology.lane(lane).await?;
     }
     let sync = topology.quorum([("x-max-length", 1.into())]);
-    topology.queue(&names.sync(), sync, &names.exchange(), &["sync".to_owned()]).await
+    topology.queue(&names.sync(), sync, &names.exchange(), &[SYNC.to_owned()]).await
 }
 
 /// Whether the queue of `lane` is still there.

@@ -77,8 +77,8 @@ fn a_watcher_gets_no_secret_that_it_does_not_need() {
     let args = spec.containers[0].args.clone().unwrap().join(" ");
     assert_eq!(
         args,
-        "watcher --manifest /etc/scrapefleet/pod/manifest --queue-credentials /etc/scrapefleet/queue \
-         --webdriver http://127.0.0.1:4444 --port 8080 --namespace space \
+        "watcher --manifest /etc/scrapefleet/pod/manifest --share /etc/scrapefleet/pod/share \
+         --queue-credentials /etc/scrapefleet/queue --webdriver http://127.0.0.1:4444 --port 8080 --namespace space \
          --termination-log /dev/termination-log"
     );
     let secrets: Vec<_> = spec
@@ -120,11 +120,22 @@ fn the_manifest_on_a_pod_loads_again() {
     let loaded = manifest::load(&text, &[]).unwrap();
     assert_eq!(loaded.spec, fleet.spec);
     assert!(!text.contains("77") && !text.contains("status"), "{text}");
-    let pod = build(Role::Bot);
-    assert_eq!(
-        pod.metadata.annotations.unwrap()[names::SHARE],
-        r#"{"connectionsPerMinute":7.5,"actionsPerSecond":1.5,"held":20}"#
-    );
+}
+
+#[test]
+fn every_pod_reads_its_share_from_a_file() {
+    for role in [Role::Bot, Role::Watcher] {
+        let pod = build(role);
+        assert_eq!(
+            pod.metadata.annotations.unwrap()[names::SHARE],
+            r#"{"connectionsPerMinute":7.5,"actionsPerSecond":1.5,"held":20}"#
+        );
+        let volumes = pod.spec.unwrap().volumes.unwrap();
+        let mut files =
+            volumes.into_iter().find_map(|volume| volume.downward_api?.items).unwrap().into_iter();
+        let share = files.find(|file| file.path == "share").and_then(|file| file.field_ref).unwrap();
+        assert_eq!(share.field_path, format!("metadata.annotations['{}']", names::SHARE));
+    }
 }
 
 #[test]

@@ -11,16 +11,20 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, DeleteParams, ListParams};
 use reqwest::Method;
 use scrapefleet_api::LaneName;
-use scrapefleet_e2e::{Cable, Forward};
+use scrapefleet_e2e::{Cable, Forward, Space};
 use scrapefleet_policy::{Clock as _, SystemClock};
 use scrapefleet_queue::contract::Harness;
 use scrapefleet_queue::rabbitmq::{self, MAX_DELIVERIES, Options, Password, RabbitMq};
 use scrapefleet_queue::{ConsumerOptions, Lane, Task, TaskQueue};
 use serde_json::{Value, json};
 
-/// Names a broker outside the cluster, and how to restart it.
+/// Names a broker outside the cluster, how to restart it, and its `rabbitmqctl`.
 const GIVEN: &str = "SCRAPEFLEET_E2E_RABBITMQ";
 const RESTART: &str = "SCRAPEFLEET_E2E_RABBITMQ_RESTART";
+const CONTROL: &str = "SCRAPEFLEET_E2E_RABBITMQ_CONTROL";
+
+/// Where the broker of the cluster is.
+const PLATFORM: &str = "platform";
 
 /// The lanes of the contract's tests.
 const LANES: [&str; 10] = ["default", "a", "b", "slow", "fast", "heavy", "light", "mine", "empty", "other"];
@@ -93,6 +97,12 @@ impl Broker {
         pods.delete(&pod, &DeleteParams::default().grace_period(0)).await.unwrap();
     }
 
+    /// Makes the broker believe that it is out of memory, for all who use it.
+    pub(crate) async fn out_of_memory(&self) -> Alarm {
+        evaluate("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}).").await;
+        Alarm
+    }
+
     /// How many queues and exchanges there are of this fleet.
     pub(crate) async fn everything(&self) -> usize {
         let mut count = 0;
@@ -119,18 +129,48 @@ impl Broker {
     }
 }
 
+/// The broker takes nothing from who publishes, as long as this is there.
+pub(crate) struct Alarm;
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let over = evaluate("rabbit_alarm:clear_alarm({resource_limit, memory, node()}).");
+        if let Err(failed) = apart(over) {
+            eprintln!("the broker's alarm is left on: {failed:?}");
+        }
+    }
+}
+
+/// Has the broker evaluate an expression.
+async fn evaluate(expression: &str) {
+    if std::env::var_os(GIVEN).is_some() {
+        let control = std::env::var(CONTROL).expect("SCRAPEFLEET_E2E_RABBITMQ_CONTROL names its rabbitmqctl");
+        let command = format!("{control} eval \"$0\"");
+        let done =
+            tokio::process::Command::new("sh").args(["-c", &command, expression]).status().await.unwrap();
+        assert!(done.success(), "{command}: {done}");
+        return;
+    }
+    let pod = broker_pod(&pods().await).await;
+    let client = scrapefleet_e2e::client().await.unwrap();
+    let platform = Space { client, namespace: PLATFORM.to_owned() };
+    platform.exec(&pod, "rabbitmq", &["rabbitmqctl", "eval", expression]).await.unwrap();
+}
+
+/// Waits for something in a thread with a runtime of its own: that of the test may be ending.
+fn apart<T: Send>(future: impl Future<Output = T> + Send) -> std::thread::Result<T> {
+    std::thread::scope(|scope| {
+        let wait = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(future)
+        };
+        tokio::task::block_in_place(|| scope.spawn(wait).join())
+    })
+}
+
 impl Drop for Broker {
     fn drop(&mut self) {
-        let options = self.options.clone();
-        // In a thread with a runtime of its own: the one of the test may be ending.
-        let deleted = std::thread::scope(|scope| {
-            let delete = || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(rabbitmq::delete(&options))
-            };
-            tokio::task::block_in_place(|| scope.spawn(delete).join())
-        });
-        match deleted {
+        match apart(rabbitmq::delete(&self.options)) {
             Ok(Ok(())) => {}
             failed => eprintln!("the queues of {} are left behind: {failed:?}", self.options.scope),
         }
@@ -196,7 +236,7 @@ async fn ways() -> (SocketAddr, SocketAddr, Vec<Forward>) {
 }
 
 async fn pods() -> Api<Pod> {
-    Api::namespaced(scrapefleet_e2e::client().await.unwrap(), "platform")
+    Api::namespaced(scrapefleet_e2e::client().await.unwrap(), PLATFORM)
 }
 
 async fn broker_pod(pods: &Api<Pod>) -> String {
