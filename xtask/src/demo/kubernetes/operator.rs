@@ -38,9 +38,8 @@ impl Operator {
 
     /// Whether it is installed, in whatever version and state.
     pub(super) async fn is_installed(&self) -> Result<bool> {
-        let filter = format!("^{RELEASE}$");
-        let mut list = self.helm(&["list", "--all", "--short", "--filter"]);
-        list.arg(filter);
+        let filter = format!("--filter=^{RELEASE}$");
+        let list = self.helm(&["list", "--all", "--short", &filter]);
         Ok(is_among(&process::read(list, ANSWERS_WITHIN).await?))
     }
 

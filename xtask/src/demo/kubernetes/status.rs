@@ -71,7 +71,10 @@ pub(super) fn line(status: &ScrapeFleetStatus, wanted: u64) -> String {
     let Some(phase) = status.phase else { return "the operator has not seen the fleet yet".to_owned() };
     let ItemCounts { ready, held, stored, delayed, dead, .. } = items(status);
     let size = plain(status.size.as_deref().unwrap_or("-"));
-    let mut line = format!("{phase:<9?} bots {size}  held {held}  ready {ready}  stored {stored}/{wanted}");
+    // As text first: what is derived takes no heed of a width.
+    let phase_name = format!("{phase:?}");
+    let mut line =
+        format!("{phase_name:<9} bots {size}  held {held}  ready {ready}  stored {stored}/{wanted}");
     for (count, what) in [(delayed, "delayed"), (dead, "dead")] {
         if count > 0 {
             line += &format!("  {what} {count}");
