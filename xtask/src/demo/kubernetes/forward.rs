@@ -49,9 +49,14 @@ impl Forward {
         Ok(Self { _kubectl: child, local })
     }
 
-    /// The port of this machine that leads to the pod's port number `index` of those asked for, as `127.0.0.1:4711`.
+    /// The port of this machine that leads to the pod's port number `index` of those asked for.
+    pub(super) fn port(&self, index: usize) -> u16 {
+        self.local.get(index).copied().unwrap_or_default()
+    }
+
+    /// The same with its address, as `127.0.0.1:4711`.
     pub(super) fn address(&self, index: usize) -> String {
-        format!("127.0.0.1:{}", self.local.get(index).copied().unwrap_or_default())
+        format!("127.0.0.1:{}", self.port(index))
     }
 }
 

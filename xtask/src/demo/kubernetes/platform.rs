@@ -1,9 +1,7 @@
 //! The services of the test cluster, as `tests/platform` makes them, and what the Showdown server among them logged.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
-use scrapefleet_test_site::GroundTruth;
+use scrapefleet_test_site::{GroundTruth, battles_logged_at};
 
 use super::{forward::Forward, kubectl::Kubectl};
 
@@ -19,14 +17,10 @@ pub(super) const S3: u16 = 9000;
 const SITE: &str = "deployment/showdown-site";
 const CONTROL: u16 = 8001;
 
-/// How long the server may take to tell what it logged.
-const TOLD_WITHIN: Duration = Duration::from_mins(1);
-
 /// A way to the Showdown server, closed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Site {
     forward: Forward,
-    client: reqwest::Client,
 }
 
 impl Site {
@@ -35,15 +29,11 @@ impl Site {
         let forward = Forward::open(kubectl, NAMESPACE, SITE, &[CONTROL]).await;
         let forward =
             forward.context("the cluster has no Showdown server; `cargo xtask cluster up` brings it")?;
-        let client = reqwest::Client::builder().timeout(TOLD_WITHIN).build()?;
-        Ok(Self { forward, client })
+        Ok(Self { forward })
     }
 
     /// Every battle that it logged as ended.
     pub(super) async fn battles(&self) -> Result<Vec<GroundTruth>> {
-        let url = format!("http://{}/battles", self.forward.address(0));
-        let answer = self.client.get(url).send().await.and_then(reqwest::Response::error_for_status);
-        let answer = answer.context("the Showdown server does not tell what it logged")?;
-        answer.json().await.context("the Showdown server's battles cannot be read")
+        battles_logged_at(self.forward.port(0)).await
     }
 }
