@@ -21,12 +21,18 @@ pub(crate) enum Task {
     /// Showdown server (in the cache folder). What is there is left alone. As root, what is missing is
     /// installed; otherwise the command to run is printed and the task fails.
     Setup,
-    /// Scrape real battles from a real Showdown server on this machine, and check the result from outside
+    /// Scrape real battles from a real Showdown server, and check the result from outside
     ///
     /// Sets up, builds, starts the server with random players, runs `scrapefleet run -f examples/showdown.yaml`
     /// against it until so many battles are stored, then accounts for every battle and compares each stored log with
     /// the server's own. Fails unless everything is right. Ctrl-C ends it early: the first drains, the second
     /// releases at once. Whatever was started is stopped.
+    ///
+    /// With --kubernetes the same on a cluster: brings this checkout's own up (as root; taken down again unless it was up
+    /// before), or takes the one that SCRAPEFLEET_E2E_KUBECONFIG names as it is; installs the operator with Helm, applies
+    /// examples/kubernetes/showdown.yaml with the address of the cluster's server in it, shows the fleet's progress until so
+    /// many battles are in the bucket, suspends it and checks the same. The first Ctrl-C ends the scrape and checks what
+    /// there is, the second gives up; either way everything is cleared away.
     Demo(DemoArguments),
     /// Set up, build, and run every test of the workspace
     ///
@@ -57,19 +63,24 @@ pub(crate) struct DemoArguments {
     /// How many battles to store
     #[arg(long, value_name = "N", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) battles: u64,
-    /// Seed of what the players choose
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    /// On a Kubernetes cluster, by the operator, with RabbitMQ and an S3 bucket
+    #[arg(long)]
+    pub(crate) kubernetes: bool,
+    /// Seed of what the players choose; the cluster's server has its own
+    #[arg(long, value_name = "S", default_value_t = 1, conflicts_with = "kubernetes")]
     pub(crate) seed: u64,
     /// Which generation of the site's client the pages are
-    #[arg(long, value_enum, default_value_t = Generation::Old)]
+    #[arg(long, value_enum, default_value_t = Generation::Old, conflicts_with = "kubernetes")]
     pub(crate) client: Generation,
     /// Also write what was found here, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Where logs and ledger go; emptied first if an earlier demo made it [default: data/demo in the checkout]
+    /// Where logs and ledger go; emptied first if an earlier demo made it [default: data/demo in the checkout;
+    /// data/demo-kubernetes with --kubernetes, for the manifest that is applied and copies of the logs]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Keep what an earlier demo left, and use a new folder beside it
+    /// Keep what an earlier demo left, and use a new folder beside it; with --kubernetes, leave cluster, operator and fleet
+    /// for a look
     #[arg(long)]
     pub(crate) keep: bool,
 }
@@ -149,6 +160,17 @@ mod tests {
         let Task::Test(test) = parsed.task else { panic!("not the test task") };
         assert_eq!(test.packages, ["a"]);
         assert_eq!(test.filters, ["name", "--nocapture"]);
+    }
+
+    #[test]
+    fn a_demo_on_kubernetes_takes_the_server_of_the_cluster_as_it_is() {
+        let demo =
+            |more: &[&str]| Arguments::try_parse_from([&["xtask", "demo", "--kubernetes"], more].concat());
+        let Task::Demo(parsed) = demo(&["--battles", "3"]).unwrap().task else { panic!("not the demo task") };
+        assert!(parsed.kubernetes && parsed.battles == 3 && !parsed.keep);
+        for refused in [["--seed", "2"], ["--client", "new"]] {
+            assert!(demo(&refused).unwrap_err().to_string().contains("cannot be used with"), "{refused:?}");
+        }
     }
 
     #[test]

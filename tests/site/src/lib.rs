@@ -4,4 +4,4 @@ pub mod packages;
 pub mod quotes;
 pub mod showdown;
 
-pub use showdown::{Client, Fault, GroundTruth, ShowdownSite};
+pub use showdown::{Client, Fault, GroundTruth, ShowdownSite, battles_logged_at};

@@ -109,6 +109,13 @@ pub struct Status {
     pub starts: u32,
 }
 
+/// Every rated battle that a site logged as ended which somebody else runs, such as one in a cluster; `port` of the loopback
+/// address leads to its control endpoints.
+pub async fn battles_logged_at(port: u16) -> Result<Vec<GroundTruth>> {
+    let battles = control::ask(port, "GET", "battles", &Value::Null, CONTROL_WITHIN).await;
+    Ok(serde_json::from_value(battles.context("the site does not tell what it logged")?)?)
+}
+
 /// A site that runs. Dropping it kills everything it started, and so does the death of the process that holds it.
 #[derive(Debug)]
 pub struct ShowdownSite {

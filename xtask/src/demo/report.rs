@@ -1,4 +1,5 @@
-//! What a demo found, from what `scrapefleet run` and `scrapefleet verify` said and from the server's own logs.
+//! What a demo found, from what `scrapefleet run` or the fleet's status said, from what `scrapefleet verify` said and from
+//! the server's own logs.
 
 use std::{fmt, fs, path::Path};
 
@@ -7,13 +8,14 @@ use serde::{Deserialize, Serialize};
 
 use super::truth::{Comparison, Mismatch};
 
-/// What `scrapefleet run --report` writes; only what is used here.
+/// What `scrapefleet run --report` writes; only what is used here. What is none was not measured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct RunReport {
-    held_peak: u64,
+    held_peak: Option<u64>,
     hold_seconds_median: Option<f64>,
-    bytes: u64,
+    /// The size of all logs.
+    pub(super) bytes: Option<u64>,
     pss_mib_peak: Option<f64>,
     pss_mib_per_held: Option<f64>,
     seconds: f64,
@@ -40,7 +42,8 @@ pub(super) struct Ledger {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Outcome {
     pub(super) wanted: u64,
-    pub(super) seed: u64,
+    /// The players' seed; none when the server is not the demo's own.
+    pub(super) seed: Option<u64>,
     pub(super) run: RunReport,
     pub(super) ledger: Ledger,
     pub(super) comparison: Comparison,
@@ -56,11 +59,11 @@ struct Report {
     lost: usize,
     duplicates: usize,
     mismatches: usize,
-    held_peak: u64,
+    held_peak: Option<u64>,
     pss_mib_peak: Option<f64>,
     pss_mib_per_held: Option<f64>,
     seconds: f64,
-    seed: u64,
+    seed: Option<u64>,
 }
 
 impl RunReport {
@@ -68,6 +71,11 @@ impl RunReport {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let text = fs::read(path).with_context(|| format!("the run left no report in {}", path.display()))?;
         serde_json::from_slice(&text).with_context(|| format!("{} is not a report of a run", path.display()))
+    }
+
+    /// What can be told of a fleet on a cluster: the most that its status said were held, and how long it took.
+    pub(super) fn of_fleet(held_peak: u64, seconds: f64) -> Self {
+        Self { held_peak: Some(held_peak), seconds, ..Self::default() }
     }
 }
 
@@ -150,20 +158,30 @@ impl fmt::Display for Outcome {
         )?;
         let equal = comparison.compared - comparison.mismatches.len();
         writeln!(f, "logs          {equal} of {} equal the server's own", comparison.compared)?;
-        writeln!(f, "size          {}", kilobytes(run.bytes))?;
-        writeln!(f, "median hold   {}", measured(run.hold_seconds_median, "s"))?;
-        writeln!(f, "held at once  {} at most", run.held_peak)?;
-        write!(
+        writeln!(f, "size          {}", run.bytes.map_or_else(not_measured, kilobytes))?;
+        writeln!(
             f,
-            "memory        {} at most (Chrome and bot, PSS), {} for each held battle",
-            measured(run.pss_mib_peak, "MiB"),
-            measured(run.pss_mib_per_held, "MiB")
-        )
+            "median hold   {}",
+            run.hold_seconds_median.map_or_else(not_measured, |s| format!("{s:.1} s"))
+        )?;
+        let held = run.held_peak.map_or_else(not_measured, |held| format!("{held} at most"));
+        writeln!(f, "held at once  {held}")?;
+        write!(f, "memory        {}", memory(run))
     }
 }
 
-fn measured(value: Option<f64>, unit: &str) -> String {
-    value.map_or_else(|| "not measured".to_owned(), |value| format!("{value:.1} {unit}"))
+fn not_measured() -> String {
+    "not measured".to_owned()
+}
+
+fn memory(run: &RunReport) -> String {
+    let mib = |value: Option<f64>| value.map_or_else(not_measured, |value| format!("{value:.1} MiB"));
+    match (run.pss_mib_peak, run.pss_mib_per_held) {
+        (None, None) => not_measured(),
+        (peak, held) => {
+            format!("{} at most (Chrome and bot, PSS), {} for each held battle", mib(peak), mib(held))
+        }
+    }
 }
 
 /// Bytes in thousands, with one digit behind the point.
@@ -183,7 +201,7 @@ mod tests {
             "pss_mib_per_held": 61.8, "seconds": 161.2, "a later field": 1}"#;
         Outcome {
             wanted: 25,
-            seed: 7,
+            seed: Some(7),
             run: serde_json::from_str(run).unwrap(),
             ledger: Ledger::read(LEDGER).unwrap(),
             comparison: Comparison { compared: 25, mismatches: vec![] },
@@ -249,8 +267,15 @@ memory        742.0 MiB at most (Chrome and bot, PSS), 61.8 MiB for each held ba
 
     #[test]
     fn what_was_not_measured_is_said_to_be_so() {
-        let outcome = Outcome { run: RunReport::default(), ..outcome() };
-        assert!(outcome.to_string().contains("median hold   not measured"), "{outcome}");
+        let outcome = Outcome { run: RunReport::default(), seed: None, ..outcome() };
+        let said = outcome.to_string();
+        for line in ["size          ", "median hold   ", "held at once  ", "memory        "] {
+            assert!(said.contains(&format!("{line}not measured")), "{said}");
+        }
+        let report = serde_json::to_value(outcome.report()).unwrap();
+        for field in ["held_peak", "pss_mib_peak", "pss_mib_per_held", "seed"] {
+            assert!(report[field].is_null(), "{report}");
+        }
     }
 
     #[test]

@@ -53,20 +53,9 @@ impl Scrape {
         command
     }
 
-    /// The ledger as JSON. A ledger that does not balance is no error here: it is what was found.
-    pub(super) async fn verify(&self) -> Result<String> {
-        let mut command = self.call("verify");
-        let output = command.arg("--json").stdin(Stdio::null()).kill_on_drop(true);
-        let output = Box::pin(output.output());
-        let output = scrapefleet_policy::within(VERIFY_WITHIN, "scrapefleet verify", output)
-            .await?
-            .context("`scrapefleet verify` cannot be started")?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if said.trim().is_empty() {
-            let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
-            anyhow::bail!("`scrapefleet verify` ended with {}: {}", output.status, complaint.trim());
-        }
-        Ok(said)
+    /// The command that verifies what was scraped.
+    pub(super) fn verify(&self) -> Command {
+        self.call("verify")
     }
 
     fn call(&self, task: &str) -> Command {
@@ -74,6 +63,28 @@ impl Scrape {
         command.args([task, "-f"]).arg(&self.manifest).args(["--set", &self.site, "--data"]).arg(&self.data);
         command
     }
+}
+
+/// The command that builds the program. Not for release: this task was built the same way, so most of the work is done, and
+/// nothing in a demo waits for the processor but Chrome.
+pub(super) fn build(project: &Project) -> Command {
+    project.cargo(&["build", "--package", "scrapefleet-cli", "--bin", "scrapefleet"])
+}
+
+/// The ledger as JSON, from a call of `scrapefleet verify`. A ledger that does not balance is no error here: it is what
+/// was found.
+pub(super) async fn ledger(mut verify: Command) -> Result<String> {
+    let output = verify.arg("--json").stdin(Stdio::null()).kill_on_drop(true);
+    let output = Box::pin(output.output());
+    let output = scrapefleet_policy::within(VERIFY_WITHIN, "scrapefleet verify", output)
+        .await?
+        .context("`scrapefleet verify` cannot be started")?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if said.trim().is_empty() {
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::bail!("`scrapefleet verify` ended with {}: {}", output.status, complaint.trim());
+    }
+    Ok(said)
 }
 
 #[cfg(test)]
@@ -100,7 +111,7 @@ mod tests {
     async fn a_verification_that_says_nothing_is_an_error_with_its_complaint() {
         let mut scrape = Scrape::new(&project(), "http://127.0.0.1:4000", Path::new("/d"), 25);
         scrape.program = "/bin/false".into();
-        let error = scrape.verify().await.unwrap_err().to_string();
+        let error = ledger(scrape.verify()).await.unwrap_err().to_string();
         assert_eq!(error, "`scrapefleet verify` ended with exit status: 1: ");
     }
 }

@@ -1,6 +1,6 @@
 //! Ctrl-C and its kin, told to the program that scrapes exactly once each.
 
-use std::{io, process::ExitStatus, time::Duration};
+use std::{error::Error, fmt, io, process::ExitStatus, time::Duration};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -20,6 +20,18 @@ pub(super) struct Signals {
     terminate: unix::Signal,
     hang_up: unix::Signal,
 }
+
+/// A person, or whoever started this program, asked it to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl Error for Interrupted {}
 
 /// How a program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +63,18 @@ impl Signals {
         })
     }
 
+    /// Does something unless one of them comes first: then it is left where it is, and the error is [`Interrupted`].
+    pub(super) async fn guard<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            // A signal that has come already counts.
+            biased;
+            () = self.next() => Err(Interrupted.into()),
+            result = work => result,
+        }
+    }
+
     /// Waits for the next one.
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -157,6 +179,16 @@ mod tests {
             "n=0; trap 'n=$((n+1)); touch seen-$n' INT; touch seen-0; while true; do sleep 0.02; done";
         let ended = interrupt(script, 3).await;
         assert_eq!((ended.status.code(), ended.cause), (None, Cause::Interrupted));
+    }
+
+    #[tokio::test]
+    async fn work_is_done_unless_a_signal_comes_first() {
+        let _alone = ALONE.lock().await;
+        let mut signals = Signals::watch().unwrap();
+        assert_eq!(signals.guard(async { Ok(7) }).await.unwrap(), 7);
+        kill_process(rustix::process::getpid(), Signal::INT).unwrap();
+        let never = std::future::pending::<Result<()>>();
+        assert!(signals.guard(never).await.unwrap_err().is::<Interrupted>());
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use futures::TryStreamExt;
 use scrapefleet_showdown::log;
 use scrapefleet_store::{ArtifactStore, DirectoryStore};
-use scrapefleet_test_site::{GroundTruth, ShowdownSite};
+use scrapefleet_test_site::GroundTruth;
 
 /// Logs are some 10 kB; one of this size is none.
 const LARGEST: usize = 16 << 20;
@@ -46,12 +46,16 @@ pub(super) struct Mismatch {
 }
 
 /// Reads every log in the folder of a store.
-pub(super) async fn stored_logs(folder: &Path) -> Result<Logs> {
-    let mut logs = Logs::new();
+pub(super) async fn logs_in(folder: &Path) -> Result<Logs> {
     if !folder.exists() {
-        return Ok(logs);
+        return Ok(Logs::new());
     }
-    let store = DirectoryStore::open_read_only(folder).await?;
+    stored_logs(&DirectoryStore::open_read_only(folder).await?).await
+}
+
+/// Reads every log in a store.
+pub(super) async fn stored_logs(store: &impl ArtifactStore) -> Result<Logs> {
+    let mut logs = Logs::new();
     let mut keys = store.list("").await?;
     while let Some(key) = keys.try_next().await? {
         if key.is_record() {
@@ -66,17 +70,21 @@ pub(super) async fn stored_logs(folder: &Path) -> Result<Logs> {
     Ok(logs)
 }
 
-/// What the server logged, once it has logged all of `wanted`, or after some ten seconds whatever is there.
-pub(super) async fn server_logs(site: &ShowdownSite, wanted: &Logs) -> Result<Vec<GroundTruth>> {
+/// What the server logged, which `look` tells: once it has logged all of `wanted`, or after some ten seconds whatever is
+/// there.
+pub(super) async fn server_logs(
+    mut look: impl AsyncFnMut() -> Result<Vec<GroundTruth>>,
+    wanted: &Logs,
+) -> Result<Vec<GroundTruth>> {
     for _ in 1..LOOKS {
-        let found = site.battles_logged().await?;
+        let found = look().await?;
         let ids: BTreeSet<_> = found.iter().map(|battle| battle.id.as_str()).collect();
         if wanted.keys().all(|id| ids.contains(id.as_str())) {
             return Ok(found);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    site.battles_logged().await
+    look().await
 }
 
 /// Compares stored logs with the server's own, each in its canonical form.
@@ -99,16 +107,26 @@ fn mismatch(id: &str, stored: &str, server: Option<&String>) -> Option<Mismatch>
 pub(super) fn write(mismatches: &[Mismatch], folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     for mismatch in mismatches {
-        if mismatch.id.contains('/') {
-            bail!("`{}` is no name for a file", mismatch.id);
-        }
         let server = mismatch.server.as_deref().unwrap_or(&mismatch.why);
         for (what, text) in [("stored", mismatch.stored.as_str()), ("server", server)] {
-            let path = folder.join(format!("{}.{what}.log", mismatch.id));
-            fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+            write_log(folder, &mismatch.id, &format!("{what}.log"), text)?;
         }
     }
     Ok(())
+}
+
+/// Writes logs into `folder`, a file each.
+pub(super) fn copy(logs: &Logs, folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+    logs.iter().try_for_each(|(id, log)| write_log(folder, id, "log", log))
+}
+
+fn write_log(folder: &Path, id: &str, extension: &str, text: &str) -> Result<()> {
+    if id.contains('/') {
+        bail!("`{id}` is no name for a file");
+    }
+    let path = folder.join(format!("{id}.{extension}"));
+    fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 #[cfg(test)]
@@ -168,8 +186,31 @@ mod tests {
         assert!(folder.path().join("battle-1.server.log").exists());
     }
 
+    #[test]
+    fn logs_are_copied_to_files_of_their_names_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let copies = folder.path().join("copies");
+        copy(&logs(&[("battle-1", "one"), ("battle-2", "two")]), &copies).unwrap();
+        assert_eq!(fs::read_to_string(copies.join("battle-2.log")).unwrap(), "two");
+        assert!(copy(&logs(&[("../battle-3", "")]), &copies).unwrap_err().to_string().contains("no name"));
+        assert!(!folder.path().join("battle-3.log").exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_is_asked_until_it_has_logged_all_but_not_for_ever() {
+        let wanted = logs(&[("a", "")]);
+        let mut asked = 0;
+        let look = async || {
+            asked += 1;
+            Ok(if asked < 3 { vec![] } else { vec![truth("a", &[])] })
+        };
+        assert_eq!(server_logs(look, &wanted).await.unwrap().len(), 1);
+        assert_eq!(asked, 3);
+        assert!(server_logs(async || Ok(vec![]), &wanted).await.unwrap().is_empty());
+    }
+
     #[tokio::test]
     async fn a_store_that_was_never_made_holds_no_logs() {
-        assert_eq!(stored_logs(Path::new("/nonexistent/store")).await.unwrap(), Logs::new());
+        assert_eq!(logs_in(Path::new("/nonexistent/store")).await.unwrap(), Logs::new());
     }
 }

@@ -1,5 +1,5 @@
-//! The cluster that tests run on: the one that is named, or this checkout's own, which is started for them and taken down
-//! again unless it was up before.
+//! The cluster that tests and the demo run on: the one that is named, or this checkout's own, which is started for them and
+//! taken down again unless it was up before.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio::process::Command;
 use super::{ON_A_CLUSTER, package};
 use crate::{process, project::Project};
 
-/// Names the cluster that tests run on.
-pub(super) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
+/// Names the cluster that tests and the demo run on.
+pub(crate) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
 
 /// The images that tests use and the platform does not bring along.
 const IMAGES: [&str; 2] = ["chrome", "scrapefleet"];
@@ -23,13 +23,15 @@ const ASKED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A cluster to run tests on.
 #[derive(Debug)]
-pub(super) struct Cluster {
-    /// The file that says how to reach it.
-    pub(super) kubeconfig: OsString,
+pub(crate) struct Cluster {
+    /// The file that says how to reach it; empty as long as it is not up.
+    pub(crate) kubeconfig: OsString,
     /// Whether it is this checkout's own.
     own: bool,
-    /// Whether it was started for the tests.
-    started: bool,
+    /// Whether it is taken as it is, because a person has named it.
+    pub(crate) named: bool,
+    /// Whether it was started here, and so is to be taken down.
+    pub(crate) started: bool,
 }
 
 impl Cluster {
@@ -46,19 +48,31 @@ impl Cluster {
 
     /// The named cluster, or this checkout's own with everything on it that tests use.
     pub(super) async fn ensure(project: &Project) -> Result<Self> {
-        let own = own(project).await;
-        if let Some(kubeconfig) = std::env::var_os(KUBECONFIG) {
-            return Ok(Self { own: own.is_ok_and(|own| own == kubeconfig), kubeconfig, started: false });
-        }
-        let mut cluster = Self { kubeconfig: OsString::new(), own: true, started: own.is_err() };
-        match Self::start(project).await {
-            Ok(kubeconfig) => cluster.kubeconfig = kubeconfig,
-            Err(error) => {
-                cluster.end(project).await?;
-                return Err(error);
-            }
+        let mut cluster = Self::find(project).await;
+        if let Err(error) = cluster.bring_up(project).await {
+            cluster.end(project).await?;
+            return Err(error);
         }
         Ok(cluster)
+    }
+
+    /// The named cluster, or this checkout's own, whether it is up or not.
+    pub(crate) async fn find(project: &Project) -> Self {
+        let own = own(project).await;
+        if let Some(kubeconfig) = std::env::var_os(KUBECONFIG) {
+            let own = own.is_ok_and(|own| own == kubeconfig);
+            return Self { own, kubeconfig, named: true, started: false };
+        }
+        Self { kubeconfig: OsString::new(), own: true, named: false, started: own.is_err() }
+    }
+
+    /// Starts it, or repairs what is missing of it, with all images that tests use; a named one is left as it is. Whatever
+    /// comes of it, and also when it is given up half-way, [`Cluster::end`] takes down what was started.
+    pub(crate) async fn bring_up(&mut self, project: &Project) -> Result<()> {
+        if !self.named {
+            self.kubeconfig = Self::start(project).await?;
+        }
+        Ok(())
     }
 
     async fn start(project: &Project) -> Result<OsString> {
@@ -85,8 +99,8 @@ impl Cluster {
         Ok(selection)
     }
 
-    /// Takes the cluster down if it was started for the tests.
-    pub(super) async fn end(self, project: &Project) -> Result<()> {
+    /// Takes the cluster down if it was started here.
+    pub(crate) async fn end(self, project: &Project) -> Result<()> {
         if self.started { process::show(cluster(project, &["down"])).await } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
 //! The `test` task: set up, build, run every test.
 
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod executable;
 
 use std::{ffi::OsString, process::ExitCode};
