@@ -401,7 +401,7 @@ async fn changed(limit: Option<&mut watch::Receiver<usize>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 enum Next {
