@@ -29,7 +29,7 @@ pub(crate) enum Task {
     /// releases at once. Whatever was started is stopped.
     ///
     /// With --kubernetes the same on a cluster: brings this checkout's own up (as root; taken down again unless it was up
-    /// before), or takes the one that SCRAPEFLEET_E2E_KUBECONFIG names as it is; installs the operator with Helm, applies
+    /// before), or takes the one that `SCRAPEFLEET_E2E_KUBECONFIG` names as it is; installs the operator with Helm, applies
     /// examples/kubernetes/showdown.yaml with the address of the cluster's server in it, shows the fleet's progress until so
     /// many battles are in the bucket, suspends it and checks the same. The first Ctrl-C ends the scrape and checks what
     /// there is, the second gives up; either way everything is cleared away.

@@ -7,6 +7,7 @@ use aws_sdk_s3::{
     Client,
     config::{BehaviorVersion, Credentials, Region},
     error::DisplayErrorContext,
+    operation::list_objects_v2::ListObjectsV2Error,
 };
 use scrapefleet_policy::within;
 use scrapefleet_store::s3;
@@ -43,7 +44,7 @@ impl Bucket {
     /// Makes it, without what an earlier demo left in it.
     pub(super) async fn make_anew(&self) -> Result<()> {
         self.remove().await?;
-        let made = self.client().create_bucket().bucket(self.name).send();
+        let made = Box::pin(self.client().create_bucket().bucket(self.name).send());
         let made = within(CHANGED_WITHIN, "make a bucket", made).await?;
         made.map_err(|error| self.failed("made", &error)).map(drop)
     }
@@ -59,7 +60,7 @@ impl Bucket {
         loop {
             let list = match client.list_objects_v2().bucket(self.name).send().await {
                 Ok(list) => list,
-                Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_bucket()) => {
+                Err(error) if error.as_service_error().is_some_and(ListObjectsV2Error::is_no_such_bucket) => {
                     return Ok(());
                 }
                 Err(error) => return Err(self.failed("listed", &error)),

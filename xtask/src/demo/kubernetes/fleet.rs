@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,6 +18,7 @@ use super::{
     kubectl::Kubectl,
     manifest::{BROKER, Manifest, STORE, settings},
     platform::{self, Site},
+    shown::Shown,
     status::{self, Seen, Standing},
 };
 use crate::demo::{
@@ -109,9 +109,9 @@ impl Fleet {
         signals: &mut Signals,
     ) -> Result<(End, RunReport)> {
         let began = Instant::now();
-        let mut seen = Seen::default();
+        let (mut seen, mut shown) = (Seen::default(), Shown::on_stderr());
         let end = {
-            let watch = within(limit, "the scrape", self.watch_on(wanted, &mut seen));
+            let watch = within(limit, "the scrape", self.watch_on(wanted, &mut seen, &mut shown));
             tokio::select! {
                 () = signals.next() => End::Interrupted,
                 end = watch => match end {
@@ -120,13 +120,12 @@ impl Fleet {
                 },
             }
         };
-        eprintln!();
+        shown.end();
         let seconds = began.elapsed().as_secs_f64();
         Ok((end, RunReport::of_fleet(seen.held_peak, seconds)))
     }
 
-    async fn watch_on(&self, wanted: u64, seen: &mut Seen) -> Result<End> {
-        let mut shown = Shown::new();
+    async fn watch_on(&self, wanted: u64, seen: &mut Seen, shown: &mut Shown) -> Result<End> {
         loop {
             let status = self.look().await?;
             seen.take(&status);
@@ -215,28 +214,4 @@ pub(super) async fn clear(kubectl: &Kubectl) -> Result<()> {
 
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
-}
-
-/// What is shown of the progress: one line that changes on a terminal, a line for each change elsewhere.
-#[derive(Debug)]
-struct Shown {
-    live: bool,
-    last: String,
-}
-
-impl Shown {
-    fn new() -> Self {
-        Self { live: std::io::stderr().is_terminal(), last: String::new() }
-    }
-
-    fn show(&mut self, line: &str) {
-        if self.last == line {
-            return;
-        }
-        line.clone_into(&mut self.last);
-        let mut terminal = std::io::stderr().lock();
-        // A progress that cannot be shown is no reason to stop.
-        let _ = if self.live { write!(terminal, "\r\x1b[2K{line}") } else { writeln!(terminal, "{line}") };
-        let _ = terminal.flush();
-    }
 }

@@ -11,6 +11,7 @@ mod kubectl;
 mod manifest;
 mod operator;
 mod platform;
+mod shown;
 mod status;
 
 use std::{path::Path, process::ExitCode};
@@ -52,9 +53,12 @@ pub(super) async fn run(project: &Project, arguments: &DemoArguments) -> Result<
         stage.say_what_is_kept();
         Ok(())
     } else {
-        phases.run("clear away", signals.guard(stage.clear())).await
+        phases.run("clear away", signals.guard(Box::pin(stage.clear()))).await
     };
-    let cleared = cleared.context("not everything could be cleared away");
+    let cleared = cleared.context(
+        "not everything could be cleared away; the next demo does it, and `cargo xtask cluster down` takes this checkout's \
+         cluster down",
+    );
     match found {
         Ok(mut found) => {
             found.wrong.extend(cleared.err().map(|error| format!("{error:#}")));
@@ -110,16 +114,16 @@ impl<'a> Stage<'a> {
     ) -> Result<Found> {
         let build = process::show(scrape::build(self.project));
         phases.run("build", signals.guard(build)).await?;
-        let kubectl = phases.run("bring a cluster up", signals.guard(self.bring_up())).await?;
-        phases.run("install the operator", signals.guard(self.install())).await?;
+        let kubectl = phases.run("bring a cluster up", signals.guard(Box::pin(self.bring_up()))).await?;
+        phases.run("install the operator", signals.guard(Box::pin(self.install()))).await?;
         let fleet = Fleet::of(&kubectl, &self.project.root, data)?;
         self.is_set = true;
-        phases.run("apply the fleet", signals.guard(fleet.apply())).await?;
-        let watch = fleet.watch(arguments.battles, limit(arguments.battles), signals);
+        phases.run("apply the fleet", signals.guard(Box::pin(fleet.apply()))).await?;
+        let watch = Box::pin(fleet.watch(arguments.battles, limit(arguments.battles), signals));
         let (end, mut run) = phases.run("scrape", watch).await?;
-        phases.run("suspend the fleet", signals.guard(fleet.suspend())).await?;
+        phases.run("suspend the fleet", signals.guard(Box::pin(fleet.suspend()))).await?;
         let program = self.project.program("scrapefleet");
-        let check = phases.run("verify", signals.guard(fleet.check(&program)));
+        let check = phases.run("verify", signals.guard(Box::pin(fleet.check(&program))));
         let (ledger, stored, comparison) = check.await?;
         truth::copy(&stored, &data.join(LOGS))?;
         run.bytes = stored.values().map(|log| u64::try_from(log.len()).ok()).sum();
