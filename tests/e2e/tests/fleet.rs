@@ -7,6 +7,7 @@ mod scene;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
 use scene::Scene;
 use scrapefleet_api::{ScrapeFleet, status::Phase};
@@ -48,6 +49,54 @@ async fn bots_come_and_go_without_a_trace() -> Result<()> {
         fleets.patch_scale(&fleet.name, &PatchParams::default(), &Patch::Merge(&scale)).await?;
         fleet.status_when("has two bots", SCALES_WITHIN, |status| status.ready >= Some(2)).await?;
         scene.check(5).await
+    })
+    .await
+}
+
+/// A change of the manifest exchanges the bot for another, the new one first, while battles are held.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_manifest_exchanges_bots_and_loses_nothing() -> Result<()> {
+    in_namespace("edit", async |space| {
+        let scene = Scene::start(&space, &json!({})).await?;
+        let fleet = &scene.fleet;
+        fleet.holds(3, HOLDS_WITHIN).await?;
+        let old = fleet.pod_names("bot").await?;
+        fleet.patch(&json!({ "spec": { "bots": { "holdsPerBot": 10 } } })).await?;
+        space
+            .until("another bot is there alone", SCALES_WITHIN, async || {
+                let now = fleet.pod_names("bot").await?;
+                Ok((now.len() == 1 && now != old).then_some(()))
+            })
+            .await?;
+        fleet.condition("Progressing", "Settled", SCALES_WITHIN).await?;
+        scene.check(3).await
+    })
+    .await
+}
+
+/// An autoscaler sees a fleet as it sees a Deployment, and the fleet follows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autoscaler_scales_a_fleet() -> Result<()> {
+    in_namespace("hpa", async |space| {
+        // Kubernetes has no scale to read where no number is set.
+        let bots = json!({ "bots": { "min": 1, "max": 3, "replicas": 1 } });
+        let scene = Scene::start(&space, &bots).await?;
+        scene.fleet.holds(2, HOLDS_WITHIN).await?;
+        // Its fewest are more than there are: it acts without figures, which this cluster's pods have none of.
+        let object = json!({
+            "metadata": { "name": "showdown" },
+            "spec": {
+                "scaleTargetRef": { "apiVersion": "scrapefleet.io/v1alpha1", "kind": "ScrapeFleet", "name": "showdown" },
+                "minReplicas": 2, "maxReplicas": 3,
+                "metrics": [{ "type": "Resource", "resource": {
+                    "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 70 } } }],
+            },
+        });
+        space.create::<HorizontalPodAutoscaler>(object).await?;
+        let fleet = &scene.fleet;
+        fleet.status_when("has two bots", SCALES_WITHIN, |status| status.ready == Some(2)).await?;
+        ensure!(fleet.get().await?.spec.bots.replicas == Some(2), "somebody else made two of it");
+        scene.check(3).await
     })
     .await
 }

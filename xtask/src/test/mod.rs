@@ -3,7 +3,7 @@
 pub(crate) mod cluster;
 pub(crate) mod executable;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use anyhow::{Result, bail};
 use tokio::process::Command;
@@ -14,6 +14,9 @@ use crate::{arguments::TestArguments, phase::Phases, process, project::Project, 
 
 /// The package whose tests need a Kubernetes cluster.
 const ON_A_CLUSTER: &str = "scrapefleet-e2e";
+
+/// Names the Helm that tests use.
+const HELM: &str = "SCRAPEFLEET_HELM";
 
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
 /// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
@@ -53,12 +56,17 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
 
 /// The store's tests on a real object store, whose program is one of the cluster's.
 async fn test_on_minio(project: &Project, arguments: &TestArguments) -> Result<()> {
-    let root = project.root.clone();
-    let minio = tokio::task::spawn_blocking(move || crate::cluster::program(&root, "minio")).await??;
+    let minio = program(project, "minio").await?;
     let store = ["--package", "scrapefleet-store", "--features", "minio", "--test", "s3"].map(OsString::from);
     let mut tests = test(project, &store, arguments);
     tests.env("SCRAPEFLEET_MINIO", minio);
     process::show(tests).await
+}
+
+/// One of the cluster's programs, built where it is not there yet.
+async fn program(project: &Project, name: &'static str) -> Result<PathBuf> {
+    let root = project.root.clone();
+    tokio::task::spawn_blocking(move || crate::cluster::program(&root, name)).await?
 }
 
 /// Whether the tests on a cluster passed. A cluster that was started for them is taken down, also on Ctrl-C.
@@ -70,6 +78,10 @@ async fn test_on_a_cluster(
     let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
     let mut tests = test(project, &cluster.selection(project)?, arguments);
     tests.env(cluster::KUBECONFIG, &cluster.kubeconfig);
+    // The operator is installed as a person installs it.
+    if std::env::var_os(HELM).is_none() {
+        tests.env(HELM, program(project, "helm").await?);
+    }
     let tests = async {
         tokio::select! {
             passed = process::show(tests) => passed,
