@@ -112,7 +112,18 @@ async fn ask(driver: &str, method: &str, path: &str, body: &Value) -> Result<Val
     within(PATIENCE, "an answer of the driver", exchange).await?
 }
 
+/// A driver and where it answers. It looks for a free port and then takes it, and in between another may have done so.
 async fn driver() -> Result<(Child, String)> {
+    for _ in 0..3 {
+        if let Some(driver) = start_driver().await? {
+            return Ok(driver);
+        }
+    }
+    bail!("chromedriver ended at once, three times")
+}
+
+/// None: it ended at once.
+async fn start_driver() -> Result<Option<(Child, String)>> {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
         .stdout(Stdio::piped())
@@ -123,10 +134,10 @@ async fn driver() -> Result<(Child, String)> {
     let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
     while let Some(line) = lines.next_line().await? {
         if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-            return Ok((driver, format!("127.0.0.1:{}", port.trim_end_matches('.'))));
+            return Ok(Some((driver, format!("127.0.0.1:{}", port.trim_end_matches('.')))));
         }
     }
-    bail!("chromedriver ended at once")
+    Ok(None)
 }
 
 /// Probes until `found` finds something in what is seen.

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -19,20 +19,7 @@ pub(crate) struct Chrome {
 
 impl Chrome {
     pub(crate) async fn start() -> Result<Self> {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot run chromedriver")?;
-        let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
-        let port = loop {
-            let line = lines.next_line().await?.context("chromedriver ended")?;
-            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-                break port.trim_end_matches('.').to_owned();
-            }
-        };
+        let (driver, port) = driver().await?;
         let profile = tempfile::tempdir()?;
         let mut wanted = DesiredCapabilities::chrome();
         wanted.add_arg("--headless=new")?;
@@ -61,4 +48,24 @@ impl Chrome {
         self.session.quit().await?;
         Ok(())
     }
+}
+
+/// A driver and its port. It looks for a free one and then takes it, and in between another may have done so.
+async fn driver() -> Result<(Child, String)> {
+    for _ in 0..3 {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("cannot run chromedriver")?;
+        let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
+        while let Some(line) = lines.next_line().await? {
+            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
+                return Ok((driver, port.trim_end_matches('.').to_owned()));
+            }
+        }
+    }
+    bail!("chromedriver ended at once, three times")
 }
