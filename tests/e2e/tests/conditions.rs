@@ -41,9 +41,10 @@ async fn pages(space: &Space) -> Result<String> {
 }
 
 /// A fleet that scrapes those pages; `selector` finds the items of the list.
-fn spec(url: &str, selector: &str, backing: &Backing) -> Value {
+fn spec(name: &str, url: &str, selector: &str, backing: &Backing) -> Value {
     let (queue, mut store) = backing.places();
-    store["key"] = json!("{id}.html");
+    // Fleets that share a bucket have keys of their own.
+    store["key"] = json!(format!("{name}/{{id}}.html"));
     json!({
         "site": { "url": url, "recipe": {
             "mode": "tab",
@@ -68,7 +69,7 @@ async fn a_missing_secret_is_named_and_mended() -> Result<()> {
     in_namespace("secret", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
-        let mut spec = spec(&url, "a.item", &backing);
+        let mut spec = spec("secret", &url, "a.item", &backing);
         spec["queue"]["rabbitmq"]["secretName"] = json!("forgotten");
         let fleet = Fleet::apply(&space, "secret", &spec).await?;
         let message = fleet.condition("QueueReachable", "SecretMissing", TOLD_WITHIN).await?;
@@ -88,7 +89,7 @@ async fn a_wrong_password_and_a_broker_that_is_away_are_named_and_mended() -> Re
     in_namespace("broker", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
-        let mut wrong = spec(&url, "a.item", &backing);
+        let mut wrong = spec("denied", &url, "a.item", &backing);
         wrong["queue"]["rabbitmq"]["secretName"] = json!("wrong");
         let secret = |password: &str| {
             json!({ "metadata": { "name": "wrong" },
@@ -96,7 +97,7 @@ async fn a_wrong_password_and_a_broker_that_is_away_are_named_and_mended() -> Re
         };
         space.create::<Secret>(secret("not-the-password")).await?;
         let denied = Fleet::apply(&space, "denied", &wrong).await?;
-        let mut away = spec(&url, "a.item", &backing);
+        let mut away = spec("lonely", &url, "a.item", &backing);
         away["queue"]["rabbitmq"]["url"] = json!("amqp://nobody.platform.svc.cluster.local:5672");
         away["queue"]["rabbitmq"]["managementUrl"] = json!("http://nobody.platform.svc.cluster.local:15672");
         let lonely = Fleet::apply(&space, "lonely", &away).await?;
@@ -122,10 +123,11 @@ async fn a_missing_bucket_and_a_wrong_selector_are_named_and_mended() -> Result<
     in_namespace("store", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
-        let mut missing = spec(&url, "a.item", &backing);
+        let mut missing = spec("homeless", &url, "a.item", &backing);
         missing["store"]["s3"]["bucket"] = json!("no-such-bucket");
         let homeless = Fleet::apply(&space, "homeless", &missing).await?;
-        let blind = Fleet::apply(&space, "blind", &spec(&url, "a.nothing-has-this-class", &backing)).await?;
+        let blind =
+            Fleet::apply(&space, "blind", &spec("blind", &url, "a.nothing-has-this-class", &backing)).await?;
         let applied = Instant::now();
         let told = |fleet: &Fleet, message: &str| {
             println!("{}: told after {:.1} s: {message}", fleet.name, applied.elapsed().as_secs_f64());
