@@ -30,6 +30,13 @@ pub(crate) struct Scene {
 impl Scene {
     /// Installs the operator, applies a fleet, and lets players begin once it watches.
     pub(crate) async fn start(space: &Space, more: &Value) -> Result<Self> {
+        let scene = Self::quiet(space, more).await?;
+        scene.site.resume_players().await?;
+        Ok(scene)
+    }
+
+    /// The same with a site where nobody plays.
+    pub(crate) async fn quiet(space: &Space, more: &Value) -> Result<Self> {
         operator::install().await?;
         let (site, backing) = tokio::try_join!(Site::start(space, PAIRS, CHOICE), Backing::make(space))?;
         site.stop_players().await?;
@@ -37,7 +44,6 @@ impl Scene {
         let fleet = Fleet::showdown(space, "showdown", site.url(), &backing, more).await?;
         let scene = Self { site, backing, fleet, before };
         scene.watches(space).await?;
-        scene.site.resume_players().await?;
         Ok(scene)
     }
 
