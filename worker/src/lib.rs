@@ -16,6 +16,7 @@ pub mod hold;
 pub mod judgement;
 pub mod metrics;
 mod open;
+mod owner;
 mod probe;
 pub mod schedule;
 pub mod status;

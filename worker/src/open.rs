@@ -2,13 +2,14 @@
 
 use scrapefleet_browser::{Fault, Layer, Placement, StepError};
 use scrapefleet_policy::{BreakerState, within};
-use scrapefleet_queue::Reason;
+use scrapefleet_queue::{Failure, Reason};
 use tokio::time::{Duration, Instant};
 
 use crate::{
     bot::Bot,
     exit::BotExit,
     hold::{Hold, Stage},
+    owner::stranger,
     status::BotState,
     storing::Ending,
 };
@@ -51,14 +52,26 @@ impl Bot {
                 failure: self.failure(Reason::TooLate, "its deadline passed before it was opened"),
                 evidence: Vec::new(),
             });
-        let key = self.config.artifacts.key.key(&self.config.fleet, &hold.item.id, &hold.groups);
+        let (fleet, item) = (self.config.fleet.clone(), hold.item.id.clone());
+        let key = self.config.artifacts.key.key(&fleet, &item, &hold.groups);
         let store = self.parts.store.clone();
+        let displaced = self.failure(Reason::StoreFailed, "");
         async move {
             if too_late.is_some() {
                 return too_late;
             }
             let known = within(KNOWN, "look for artifact", store.exists(&key)).await;
-            matches!(known, Ok(Ok(true))).then_some(Ending::Known)
+            if !matches!(known, Ok(Ok(true))) {
+                return None;
+            }
+            match within(KNOWN, "look whose artifact", stranger(store.as_ref(), &key, &fleet, &item)).await {
+                Ok(Ok(None)) => Some(Ending::Known),
+                Ok(Ok(Some(message))) => {
+                    Some(Ending::Dead { failure: Failure { message, ..displaced }, evidence: Vec::new() })
+                }
+                // It is opened, and its put finds out.
+                Ok(Err(_)) | Err(_) => None,
+            }
         }
     }
 

@@ -8,8 +8,10 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
 use scrapefleet_policy::{Backoff, Policy, Retry, Timeout};
-use scrapefleet_queue::{Claim, Failure, QueueError};
+use scrapefleet_queue::{Claim, Failure, QueueError, Reason};
 use scrapefleet_store::{ArtifactStore, Key, Metadata, Put};
+
+use crate::owner::stranger;
 
 /// How long one put may take. A put of the largest artifact to a slow store takes seconds; past this the
 /// connection is taken for dead.
@@ -95,22 +97,45 @@ pub(crate) async fn carry_out(
     repeated: Box<Repeated>,
 ) -> Outcome {
     let item = claim.task().id.clone();
-    let mut put = None;
-    let kept = match &mut ending {
-        Ending::Stored(object) | Ending::Gone(object) => {
-            keep(store.as_ref(), object, repeated.as_ref()).await.map(|found| put = Some(found))
-        }
-        Ending::Dead { failure, evidence } => {
-            failure.evidence = keep_evidence(store.as_ref(), evidence).await;
-            Ok(())
-        }
-        Ending::Known | Ending::Retried { .. } | Ending::Released => Ok(()),
-    };
-    let error = match kept {
-        Ok(()) => finish(claim.as_mut(), &ending, repeated.as_ref()).await.err(),
-        Err(error) => Some(error),
+    let kept = keep_all(store.as_ref(), &mut ending, repeated.as_ref()).await;
+    let (put, error) = match kept {
+        Ok(put) => (put, finish(claim.as_mut(), &ending, repeated.as_ref()).await.err()),
+        Err(error) => (None, Some(error)),
     };
     Outcome { item, ending, put, error }
+}
+
+/// Stores all that is to be kept. An artifact whose place another's has taken makes a dead letter of its item.
+async fn keep_all(
+    store: &dyn ArtifactStore,
+    ending: &mut Ending,
+    repeated: &Repeated,
+) -> Result<Option<Put>, EndError> {
+    let mut put = None;
+    if let Ending::Stored(object) | Ending::Gone(object) = ending {
+        put = Some(keep(store, object, repeated).await?);
+    }
+    if let (Some(Put::AlreadyStored), Ending::Stored(object)) = (put, &*ending)
+        && let Some(dead) = displaced(store, object).await?
+    {
+        (*ending, put) = (dead, None);
+    }
+    if let Ending::Dead { failure, evidence } = ending {
+        failure.evidence = keep_evidence(store, evidence).await;
+    }
+    Ok(put)
+}
+
+/// What becomes of an item whose artifact cannot be stored because another's is there: a dead letter that keeps it.
+async fn displaced(store: &dyn ArtifactStore, object: &Object) -> Result<Option<Ending>, EndError> {
+    let Metadata { fleet, item, attempt, scraped_at, .. } = &object.metadata;
+    let found = PUT.run("look whose artifact is there", stranger(store, &object.key, fleet, item)).await;
+    let found = found.map_err(|expired| EndError::Store(expired.to_string()))?;
+    let found = found.map_err(|error| EndError::Store(error.to_string()))?;
+    Ok(found.map(|message| Ending::Dead {
+        failure: Failure { reason: Reason::StoreFailed, message, at: *scraped_at, evidence: Vec::new() },
+        evidence: vec![Object { key: Key::evidence(fleet, item, *attempt, "artifact"), ..object.clone() }],
+    }))
 }
 
 /// Stores an object, however long the store is away, within the bound.

@@ -2,17 +2,23 @@
 
 mod rig;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use bytes::Bytes;
+use jiff::Timestamp;
 use rig::Rig;
-use scrapefleet_api::fleet::DrainMode;
+use scrapefleet_api::{FleetName, fleet::DrainMode};
 use scrapefleet_browser::{
     Fault, Placement, Step,
     fake::{FakeSite, Life, Mishap, What},
 };
-use scrapefleet_queue::{Reason, TaskQueue};
-use scrapefleet_store::{ArtifactStore, Key};
-use scrapefleet_worker::{BotExit, status::BotState};
+use scrapefleet_queue::{Failure, Reason, TaskQueue};
+use scrapefleet_store::{ArtifactStore, Key, Metadata, Origin};
+use scrapefleet_worker::{
+    BotExit,
+    hold::Stage,
+    status::{BotState, HoldStatus},
+};
 use tokio::{sync::watch, time::Instant};
 
 const fn secs(n: u64) -> Duration {
@@ -60,6 +66,41 @@ async fn what_is_stored_already_is_not_opened_again() {
     let opened = again.site.events().iter().filter(|e| matches!(e.what, What::Opened(..))).count();
     assert_eq!(opened, 1);
     bot.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_artifact_of_another_fleet_is_not_taken_for_ones_own() {
+    for taken_while_held in [false, true] {
+        let rig = Rig::new();
+        let item = rig.site.add("a", Life::lasting(secs(5)).leaving("mine."));
+        let key = rig.config.artifacts.key.key(&rig::fleet(), &item.id, &BTreeMap::new());
+        let theirs = Bytes::from_static(b"theirs.");
+        let origin = Origin {
+            fleet: FleetName::new("other").unwrap(),
+            item: item.id.clone(),
+            discovered_at: Timestamp::UNIX_EPOCH,
+            scraped_at: Timestamp::UNIX_EPOCH,
+            attempt: 1,
+        };
+        let metadata = Metadata::of(&theirs, origin, "text/plain");
+        if !taken_while_held {
+            rig.store.put_new(&key, theirs.clone(), &metadata).await.unwrap();
+        }
+        rig.publish(std::slice::from_ref(&item)).await;
+        let mut bot = rig.start();
+        if taken_while_held {
+            let open = |hold: &HoldStatus| hold.step == Stage::Open;
+            bot.sees("open", secs(4), |status| status.holds.iter().any(open)).await;
+            rig.store.put_new(&key, theirs.clone(), &metadata).await.unwrap();
+        }
+        rig.until("dead", secs(20), |t| t.dead == 1).await;
+        let letters = rig.queue.dead_letters().await.unwrap();
+        let Failure { message, evidence, .. } = &letters[0].failure;
+        assert!(message.contains("fleet other") && message.contains("spec.store.key"), "{message}");
+        assert_eq!(evidence.len(), usize::from(taken_while_held), "what was taken is kept");
+        assert_eq!(rig.store.get(&key).await.unwrap().unwrap().bytes, theirs);
+        bot.drain().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,8 +185,7 @@ async fn a_hung_browser_is_noticed_within_its_bound() {
     let item = rig.site.add("a", Life::endless());
     rig.publish(&[item]).await;
     let mut bot = rig.start();
-    bot.sees("open", secs(5), |s| s.holds.iter().any(|h| h.step == scrapefleet_worker::hold::Stage::Open))
-        .await;
+    bot.sees("open", secs(5), |s| s.holds.iter().any(|h| h.step == Stage::Open)).await;
     let hung = Instant::now();
     rig.site.mishap_anywhere(Step::RoundTrip, Mishap::Hangs, 1);
     bot.sees("rebuilt", secs(10), |s| s.browser.abandoned == 1 && s.state == BotState::Working).await;
@@ -219,8 +259,7 @@ async fn an_item_lost_from_its_page_is_opened_again() {
     let item = rig.site.add("a", Life::lasting(secs(30)));
     rig.publish(std::slice::from_ref(&item)).await;
     let mut bot = rig.start();
-    bot.sees("open", secs(5), |s| s.holds.iter().any(|h| h.step == scrapefleet_worker::hold::Stage::Open))
-        .await;
+    bot.sees("open", secs(5), |s| s.holds.iter().any(|h| h.step == Stage::Open)).await;
     rig.site.lose(&item.id);
     rig.until_done(secs(60)).await;
     assert_eq!(rig.artifact(&item.id).await.unwrap().metadata.attempt, 1);
