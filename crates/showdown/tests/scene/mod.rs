@@ -1,8 +1,8 @@
 //! The real server, the recipe engine with this crate's recipe, and Chrome.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use scrapefleet_api::{ItemId, politeness::PolitenessSpec};
 use scrapefleet_browser::{
     BrowserFactory, Endpoint, Item, ListPage, Observation, Placement, Probe, SiteBrowser,
@@ -10,12 +10,12 @@ use scrapefleet_browser::{
 };
 use scrapefleet_policy::{Timeout, within};
 use scrapefleet_showdown::{log::compare, preset};
-use scrapefleet_test_site::{ShowdownSite, showdown::Builder};
+use scrapefleet_test_site::{ShowdownSite, driver, showdown::Builder};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
-    process::{Child, Command},
+    process::Child,
     time::Instant,
 };
 
@@ -46,7 +46,8 @@ impl Scene {
 
     /// Each browser has a driver of its own, which ends with the scene.
     async fn factory(&mut self) -> Result<RecipeFactory> {
-        let (child, driver) = driver().await?;
+        let (child, port) = driver::start().await?;
+        let driver = format!("127.0.0.1:{port}");
         self.drivers.push((child, driver.clone()));
         let (recipe, _, _) = preset();
         let mut settings = Settings::new(recipe, self.site.url().parse()?);
@@ -110,34 +111,6 @@ async fn ask(driver: &str, method: &str, path: &str, body: &Value) -> Result<Val
         anyhow::Ok(serde_json::from_slice(&body)?)
     };
     within(PATIENCE, "an answer of the driver", exchange).await?
-}
-
-/// A driver and where it answers. It looks for a free port and then takes it, and in between another may have done so.
-async fn driver() -> Result<(Child, String)> {
-    for _ in 0..3 {
-        if let Some(driver) = start_driver().await? {
-            return Ok(driver);
-        }
-    }
-    bail!("chromedriver ended at once, three times")
-}
-
-/// None: it ended at once.
-async fn start_driver() -> Result<Option<(Child, String)>> {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .context("cannot run chromedriver")?;
-    let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
-    while let Some(line) = lines.next_line().await? {
-        if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-            return Ok(Some((driver, format!("127.0.0.1:{}", port.trim_end_matches('.')))));
-        }
-    }
-    Ok(None)
 }
 
 /// Probes until `found` finds something in what is seen.

@@ -1,14 +1,11 @@
 //! A Chrome to look at a page with.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
+use scrapefleet_test_site::driver;
 use thirtyfour::{ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-    time::Instant,
-};
+use tokio::{process::Child, time::Instant};
 
 /// A session, its driver and its profile. Dropping it kills the driver, and Chrome with it.
 pub(crate) struct Chrome {
@@ -19,7 +16,7 @@ pub(crate) struct Chrome {
 
 impl Chrome {
     pub(crate) async fn start() -> Result<Self> {
-        let (driver, port) = driver().await?;
+        let (driver, port) = driver::start().await?;
         let profile = tempfile::tempdir()?;
         let mut wanted = DesiredCapabilities::chrome();
         wanted.add_arg("--headless=new")?;
@@ -48,24 +45,4 @@ impl Chrome {
         self.session.quit().await?;
         Ok(())
     }
-}
-
-/// A driver and its port. It looks for a free one and then takes it, and in between another may have done so.
-async fn driver() -> Result<(Child, String)> {
-    for _ in 0..3 {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .context("cannot run chromedriver")?;
-        let mut lines = BufReader::new(driver.stdout.take().context("no output")?).lines();
-        while let Some(line) = lines.next_line().await? {
-            if let Some(port) = line.strip_prefix("ChromeDriver was started successfully on port ") {
-                return Ok((driver, port.trim_end_matches('.').to_owned()));
-            }
-        }
-    }
-    bail!("chromedriver ended at once, three times")
 }
