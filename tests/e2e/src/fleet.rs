@@ -6,7 +6,10 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use scrapefleet_api::{ScrapeFleet, ScrapeFleetStatus, lane::Lanes};
-use scrapefleet_cli::{ledger::Ledger, verify};
+use scrapefleet_cli::{
+    ledger::{Findings, Ledger},
+    verify,
+};
 use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
@@ -158,15 +161,20 @@ impl Fleet {
 
     /// The ledger of the fleet as it was applied, also when it is gone.
     pub async fn ledger_of(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Ledger> {
+        Ok(Ledger::of(self.findings_of(applied, backing).await?))
+    }
+
+    /// What the ledger is made of.
+    pub async fn findings_of(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Findings> {
         let lanes = Lanes::new(&applied.spec.lanes).context("the fleet's lanes")?;
         let lanes = lanes.all().iter().map(|lane| lane.name.clone()).collect();
         let name = applied.fleet_name().context("the fleet's name")?;
         let queue = backing.queue(&self.name, lanes).await?;
         let store = backing.store().await?;
         let find = Box::pin(verify::find(&name, &queue, &store));
-        let ledger = Ledger::of(within(VERIFIED_WITHIN, "verify a fleet", find).await??);
+        let findings = within(VERIFIED_WITHIN, "verify a fleet", find).await??;
         queue.close().await?;
-        Ok(ledger)
+        Ok(findings)
     }
 }
 

@@ -15,6 +15,7 @@ mod nodes;
 pub mod operator;
 mod pod;
 pub mod processes;
+mod scene;
 mod site;
 mod space;
 
@@ -24,5 +25,6 @@ pub use fleet::Fleet;
 pub use forward::Forward;
 pub use nodes::Nodes;
 pub use pod::{container, image, is_ready, pod_of, terminated};
+pub use scene::{Players, Scene};
 pub use site::Site;
 pub use space::{Space, client, in_namespace};

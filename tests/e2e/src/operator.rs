@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
 use scrapefleet_policy::within;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -17,6 +18,9 @@ pub const NAMESPACE: &str = "scrapefleet-system";
 const RELEASE: &str = "scrapefleet";
 /// How long Helm may take, until the operator is ready.
 const INSTALLED_WITHIN: Duration = Duration::from_mins(3);
+
+/// How long one call of the API server may take.
+const CALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether this process has installed it: tests run side by side, and Helm refuses two operations at once.
 static INSTALLED: OnceCell<()> = OnceCell::const_new();
@@ -56,4 +60,23 @@ async fn run(mut helm: Command) -> Result<()> {
 #[must_use]
 pub fn space_of(space: &Space) -> Space {
     space.elsewhere(NAMESPACE)
+}
+
+/// Who leads: what the Lease says, which begins with the name of a pod.
+pub async fn leader(system: &Space) -> Result<String> {
+    let leases = system.api::<Lease>();
+    let lease = within(CALL_WITHIN, "read the lease", leases.get("scrapefleet")).await??;
+    lease
+        .spec
+        .and_then(|spec| spec.holder_identity)
+        .filter(|holder| !holder.is_empty())
+        .context("nobody leads")
+}
+
+/// The pod of who leads.
+pub async fn leading_pod(system: &Space) -> Result<(String, Pod)> {
+    let leader = leader(system).await?;
+    let (name, _) = leader.split_once('_').context("an identity begins with the name of the pod")?;
+    let pod = within(CALL_WITHIN, "read the leader's pod", system.api::<Pod>().get(name)).await??;
+    Ok((leader, pod))
 }

@@ -6,29 +6,52 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, Signal, kill_process};
 
+/// A process of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Its id on this machine.
+    pub id: Pid,
+    /// The name of its program, as the kernel keeps it: the first 15 bytes.
+    pub program: String,
+    /// Its command line, with spaces between the words.
+    pub command: String,
+    /// Memory it has in use, in pages.
+    pub pages: u64,
+}
+
 /// Sends a signal to every process of a pod whose program has this name, and answers how many there were.
 pub fn signal(pod: &Pod, program: &str, signal: Signal) -> Result<usize> {
-    let uid = pod.metadata.uid.as_deref().context("the pod has no uid")?;
-    let found = of_pod(uid, program)?;
-    ensure!(!found.is_empty(), "no process `{program}` of the pod with uid {uid} is on this machine");
+    // The kernel keeps the first 15 bytes of a program's name.
+    let name = program.get(..15).unwrap_or(program);
+    let found: Vec<_> = of_pod(pod)?.into_iter().filter(|process| process.program == name).collect();
+    ensure!(!found.is_empty(), "no process `{program}` of the pod is on this machine");
     for process in &found {
-        kill_process(*process, signal).with_context(|| format!("signal {program} ({process:?})"))?;
+        send(process, signal)?;
     }
     Ok(found.len())
 }
 
-/// The processes of the pod: the name of each one's control group has the pod's uid in it.
-fn of_pod(uid: &str, program: &str) -> Result<Vec<Pid>> {
+/// Sends a signal to a process.
+pub fn send(process: &Process, signal: Signal) -> Result<()> {
+    kill_process(process.id, signal).with_context(|| format!("signal {} ({:?})", process.program, process.id))
+}
+
+/// The processes of a pod: the name of each one's control group has the pod's uid in it.
+pub fn of_pod(pod: &Pod) -> Result<Vec<Process>> {
+    let uid = pod.metadata.uid.as_deref().context("the pod has no uid")?;
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("list /proc")? {
         let folder = entry?.path();
         let number = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
         // A process may end while it is looked at.
-        if let Some(pid) = number.and_then(Pid::from_raw)
+        if let Some(id) = number.and_then(Pid::from_raw)
             && reads(&folder.join("cgroup")).contains(uid)
-            && reads(&folder.join("comm")).trim_end() == shortened(program)
         {
-            found.push(pid);
+            let program = reads(&folder.join("comm")).trim_end().to_owned();
+            let command = reads(&folder.join("cmdline")).replace('\0', " ");
+            let memory = reads(&folder.join("statm"));
+            let pages = memory.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+            found.push(Process { id, program, command, pages });
         }
     }
     Ok(found)
@@ -36,9 +59,4 @@ fn of_pod(uid: &str, program: &str) -> Result<Vec<Pid>> {
 
 fn reads(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
-}
-
-/// The kernel keeps the first 15 bytes of a program's name.
-fn shortened(program: &str) -> &str {
-    program.get(..15).unwrap_or(program)
 }

@@ -87,6 +87,11 @@ impl Site {
         self.call("fault", Some(json!({ "fault": fault }))).await.map(drop)
     }
 
+    /// Closes every connection to the server once.
+    pub async fn cut(&self) -> Result<()> {
+        self.call("cut", Some(json!({}))).await.map(drop)
+    }
+
     /// Every battle that the server logged as ended.
     pub async fn battles(&self) -> Result<Vec<GroundTruth>> {
         Ok(serde_json::from_value(self.call("battles", None).await?)?)

@@ -2,16 +2,13 @@
 //! broker, and all fleets have the same name.
 #![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
 
-mod scene;
-
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
-use scene::Scene;
 use scrapefleet_api::{ScrapeFleet, status::Phase};
-use scrapefleet_e2e::in_namespace;
+use scrapefleet_e2e::{Scene, in_namespace};
 use serde_json::json;
 
 /// How long a fleet may take to hold, from its application on a node that has the images.

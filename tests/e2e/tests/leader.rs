@@ -2,20 +2,21 @@
 //! processes, and reads the API server's audit log.
 #![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
 
-mod scene;
-
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams};
 use rustix::process::Signal;
-use scene::Scene;
 use scrapefleet_api::status::Phase;
-use scrapefleet_e2e::{Fleet, Space, in_namespace, operator, processes};
+use scrapefleet_e2e::{
+    Fleet, Scene, Space, in_namespace,
+    operator::{self, leader, leading_pod},
+    processes,
+};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -31,16 +32,6 @@ const IDLE: Duration = Duration::from_mins(1);
 /// One test at a time harms the operator, or counts what it writes.
 static OPERATOR: Mutex<()> = Mutex::const_new(());
 
-/// Who leads: what the Lease says, which begins with the name of a pod.
-async fn leader(system: &Space) -> Result<String> {
-    let lease = system.api::<Lease>().get("scrapefleet").await?;
-    lease
-        .spec
-        .and_then(|spec| spec.holder_identity)
-        .filter(|holder| !holder.is_empty())
-        .context("nobody leads")
-}
-
 /// The uids of all pods of a fleet.
 async fn uids(fleet: &Fleet) -> Result<Vec<Option<String>>> {
     let pods = [fleet.pods("bot").await?, fleet.pods("watcher").await?].concat();
@@ -55,9 +46,7 @@ async fn a_standby_takes_over_and_no_pod_is_touched() -> Result<()> {
         scene.fleet.holds(2, HOLDS_WITHIN).await?;
         let pods = uids(&scene.fleet).await?;
         let system = operator::space_of(&space);
-        let old = leader(&system).await?;
-        let (pod, _) = old.split_once('_').context("an identity begins with the name of the pod")?;
-        let pod = system.api::<Pod>().get(pod).await?;
+        let (old, pod) = leading_pod(&system).await?;
         processes::signal(&pod, "scrapefleet-operator", Signal::KILL)?;
         let killed = Instant::now();
         system

@@ -1,17 +1,33 @@
 //! A site, a broker, a bucket and a fleet between them.
-#![allow(dead_code, reason = "shared by binaries that use parts of it")]
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Result, ensure};
-use scrapefleet_e2e::{Backing, Fleet, Site, Space, operator};
 use scrapefleet_local_tests::truth;
+use scrapefleet_store::Artifact;
 use scrapefleet_test_site::GroundTruth;
 use serde_json::Value;
 
-/// Pairs of players, and how long each player thinks.
-const PAIRS: u32 = 6;
-const CHOICE: Duration = Duration::from_millis(900);
+use crate::{Backing, Fleet, Site, Space, operator};
+
+/// Who plays on the site.
+#[derive(Debug, Clone, Copy)]
+pub struct Players {
+    /// Pairs of them: the most battles at one time.
+    pub pairs: u32,
+    /// How long each player thinks before a choice.
+    pub choice: Duration,
+}
+
+impl Default for Players {
+    /// A few, whose battles last about a minute.
+    fn default() -> Self {
+        Self { pairs: 6, choice: Duration::from_millis(900) }
+    }
+}
 
 /// How long the watcher may take to watch, from the fleet's application on.
 const WATCHES_WITHIN: Duration = Duration::from_mins(2);
@@ -19,26 +35,39 @@ const WATCHES_WITHIN: Duration = Duration::from_mins(2);
 const FINISHES_WITHIN: Duration = Duration::from_mins(2);
 
 /// A site, a broker, a bucket and a fleet between them.
-pub(crate) struct Scene {
-    pub(crate) site: Site,
-    pub(crate) backing: Backing,
-    pub(crate) fleet: Fleet,
+pub struct Scene {
+    /// The site.
+    pub site: Site,
+    /// The broker and the bucket.
+    pub backing: Backing,
+    /// The fleet.
+    pub fleet: Fleet,
     /// Battles that ended before the fleet could know of them.
     before: BTreeSet<String>,
 }
 
 impl Scene {
     /// Installs the operator, applies a fleet, and lets players begin once it watches.
-    pub(crate) async fn start(space: &Space, more: &Value) -> Result<Self> {
-        let scene = Self::quiet(space, more).await?;
+    pub async fn start(space: &Space, more: &Value) -> Result<Self> {
+        Self::with(space, Players::default(), more).await
+    }
+
+    /// The same with these players.
+    pub async fn with(space: &Space, players: Players, more: &Value) -> Result<Self> {
+        let scene = Self::without_play(space, players, more).await?;
         scene.site.resume_players().await?;
         Ok(scene)
     }
 
     /// The same with a site where nobody plays.
-    pub(crate) async fn quiet(space: &Space, more: &Value) -> Result<Self> {
+    pub async fn quiet(space: &Space, more: &Value) -> Result<Self> {
+        Self::without_play(space, Players::default(), more).await
+    }
+
+    async fn without_play(space: &Space, players: Players, more: &Value) -> Result<Self> {
         operator::install().await?;
-        let (site, backing) = tokio::try_join!(Site::start(space, PAIRS, CHOICE), Backing::make(space))?;
+        let site = Site::start(space, players.pairs, players.choice);
+        let (site, backing) = tokio::try_join!(site, Backing::make(space))?;
         site.stop_players().await?;
         let before = site.battles().await?.into_iter().map(|battle| battle.id).collect();
         let fleet = Fleet::showdown(space, "showdown", site.url(), &backing, more).await?;
@@ -52,25 +81,24 @@ impl Scene {
         space
             .until("a watcher is ready", WATCHES_WITHIN, async || {
                 let pods = self.fleet.pods("watcher").await?;
-                Ok(pods.iter().any(scrapefleet_e2e::is_ready).then_some(()))
+                Ok(pods.iter().any(crate::is_ready).then_some(()))
             })
             .await
     }
 
     /// Lets every battle end and the fleet finish; then every public battle is stored once and as the server logged
     /// it, at least `least` of them, and the ledger balances.
-    pub(crate) async fn check(&self, least: usize) -> Result<()> {
+    pub async fn check(&self, least: usize) -> Result<()> {
         let truth = self.finish().await?;
-        let stored = truth::artifacts_in(&self.backing.store().await?).await?;
-        let compared = truth::compare_all(&stored, &truth)?;
+        let compared = truth::compare_all(&self.artifacts().await?, &truth)?;
         ensure!(compared >= least, "only {compared} battles were there to compare");
         Ok(())
     }
 
     /// The same where the fleet could not see every battle.
-    pub(crate) async fn check_stored(&self, least: usize) -> Result<()> {
+    pub async fn check_stored(&self, least: usize) -> Result<()> {
         let truth = self.finish().await?;
-        let stored = truth::artifacts_in(&self.backing.store().await?).await?;
+        let stored = self.artifacts().await?;
         let seen: Vec<_> = truth.into_iter().filter(|battle| stored.contains_key(&battle.id)).collect();
         let compared = truth::compare_all(&stored, &seen)?;
         ensure!(compared >= least, "only {compared} battles were there to compare");
@@ -78,17 +106,28 @@ impl Scene {
     }
 
     /// How many artifacts are in the bucket.
-    pub(crate) async fn stored(&self) -> Result<usize> {
-        Ok(truth::artifacts_in(&self.backing.store().await?).await?.len())
+    pub async fn stored(&self) -> Result<usize> {
+        Ok(self.artifacts().await?.len())
     }
 
-    /// What the server logged since the fleet watches, once all is done and the ledger balances.
+    /// Every artifact in the bucket, by item; fails when an item has two.
+    pub async fn artifacts(&self) -> Result<BTreeMap<String, Artifact>> {
+        truth::artifacts_in(&self.backing.store().await?).await
+    }
+
+    /// The same once the ledger balances, too.
     async fn finish(&self) -> Result<Vec<GroundTruth>> {
-        self.site.stop_players().await?;
-        let truth: Vec<_> = self.site.battles().await?;
-        self.fleet.idle(FINISHES_WITHIN).await?;
+        let truth = self.wind_down(FINISHES_WITHIN).await?;
         let ledger = self.fleet.balanced_ledger(&self.backing).await?;
         println!("{}: {}", self.fleet.name, serde_json::to_string(&ledger)?);
+        Ok(truth)
+    }
+
+    /// Lets every battle end; what the server logged since the fleet watches, once the fleet has nothing to do any more.
+    pub async fn wind_down(&self, limit: Duration) -> Result<Vec<GroundTruth>> {
+        self.site.stop_players().await?;
+        let truth: Vec<_> = self.site.battles().await?;
+        self.fleet.idle(limit).await?;
         Ok(truth.into_iter().filter(|battle| !self.before.contains(&battle.id)).collect())
     }
 }

@@ -1,0 +1,190 @@
+//! The books: every battle that the server logged, and where it is now.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use jiff::Timestamp;
+use scrapefleet_cli::ledger::{Findings, Ledger};
+use scrapefleet_e2e::Scene;
+use scrapefleet_local_tests::truth;
+use scrapefleet_store::Artifact;
+use scrapefleet_test_site::GroundTruth;
+use serde::Serialize;
+
+use crate::effect::Fault;
+
+/// A window in which the list could not be seen reaches this much beyond the fault: the list has to be opened again.
+const BLIND_AFTER: i64 = 20;
+
+/// Where every battle is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Books {
+    /// Public battles that the server logged while the fleet watched.
+    pub battles: usize,
+    /// Those whose artifact was compared with the server's log.
+    pub compared: usize,
+    /// Battles that are in the journal and nowhere now, and battles that were never discovered though they could be seen.
+    pub lost: Vec<String>,
+    /// Items with more than one artifact.
+    pub duplicated: Vec<String>,
+    /// Artifacts that differ from the server's log, and how.
+    pub mismatched: BTreeMap<String, String>,
+    /// Items that were given up, with a dead letter.
+    pub dead: Vec<String>,
+    /// Items that the site had no more, with proof.
+    pub gone: Vec<String>,
+    /// Battles that began and ended while the site showed its list to nobody.
+    pub unseen: Vec<String>,
+    /// The ledger of `scrapefleet verify`.
+    pub ledger: Ledger,
+}
+
+impl Books {
+    /// Whether nothing is lost, doubled or different, and the ledger balances.
+    #[must_use]
+    pub fn balance(&self) -> bool {
+        self.lost.is_empty()
+            && self.duplicated.is_empty()
+            && self.mismatched.is_empty()
+            && self.ledger.balances()
+    }
+}
+
+/// What was found at the end.
+#[derive(Debug)]
+pub struct Found {
+    /// What the server logged.
+    pub truth: Vec<GroundTruth>,
+    /// What `scrapefleet verify` reads.
+    pub findings: Findings,
+    /// Every artifact, by item.
+    pub stored: BTreeMap<String, Artifact>,
+}
+
+impl Found {
+    /// Reads everything, once the fleet has nothing to do any more.
+    pub async fn read(scene: &Scene, truth: Vec<GroundTruth>) -> Result<Self> {
+        let findings = scene.fleet.findings_of(&scene.fleet.get().await?, &scene.backing).await?;
+        Ok(Self { truth, findings, stored: scene.artifacts().await? })
+    }
+
+    /// When the artifact of each item was taken.
+    #[must_use]
+    pub fn taken(&self) -> BTreeMap<String, Timestamp> {
+        let taken = |(item, artifact): (&String, &Artifact)| (item.clone(), artifact.metadata.scraped_at);
+        self.stored.iter().map(taken).collect()
+    }
+
+    /// Accounts for every battle, after these faults.
+    #[must_use]
+    pub fn books(&self, faults: &[Fault]) -> Books {
+        let ledger = Ledger::of(self.findings.clone());
+        let names = |items: &BTreeSet<_>| items.iter().map(ToString::to_string).collect::<Vec<String>>();
+        let mut books = Books {
+            lost: ledger.missing.iter().map(ToString::to_string).collect(),
+            duplicated: ledger.doubled.iter().map(|doubled| doubled.item.to_string()).collect(),
+            dead: names(&self.findings.dead),
+            gone: names(&self.findings.gone),
+            ledger,
+            ..Books::default()
+        };
+        for battle in self.truth.iter().filter(|battle| !battle.is_private()) {
+            self.account(battle, faults, &mut books);
+        }
+        books
+    }
+
+    fn account(&self, battle: &GroundTruth, faults: &[Fault], books: &mut Books) {
+        books.battles += 1;
+        if self.stored.contains_key(&battle.id) {
+            books.compared += 1;
+            if let Err(difference) = truth::compare_all(&self.stored, std::slice::from_ref(battle)) {
+                books.mismatched.insert(battle.id.clone(), format!("{difference:#}"));
+            }
+            return;
+        }
+        let known = self.findings.discovered.iter().any(|item| item.as_str() == battle.id);
+        if known {
+            // Where it is, the ledger says: dead, gone, or lost.
+            return;
+        }
+        if faults.iter().any(|fault| hides(fault, battle)) {
+            books.unseen.push(battle.id.clone());
+        } else {
+            books.lost.push(battle.id.clone());
+        }
+    }
+}
+
+/// Whether a battle was on the list only while a fault kept everybody from seeing it.
+fn hides(fault: &Fault, battle: &GroundTruth) -> bool {
+    let Some((begun, ended)) = span(&battle.log) else { return false };
+    let until = fault.mended.unwrap_or(fault.at).as_second() + BLIND_AFTER;
+    fault.scenario.blinds() && begun >= fault.at.as_second() && ended <= until
+}
+
+/// When a battle began and when it last moved, in seconds since 1970: the server writes `|t:|SECONDS` at each turn.
+fn span(log: &[String]) -> Option<(i64, i64)> {
+    let mut times = log.iter().filter_map(|line| line.strip_prefix("|t:|")?.parse().ok());
+    let first = times.next()?;
+    Some((first, times.last().unwrap_or(first)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    fn battle(id: &str, from: i64, to: i64) -> GroundTruth {
+        let log = [format!("|t:|{from}"), "|turn|1".to_owned(), format!("|t:|{to}")];
+        serde_json::from_value(serde_json::json!({
+            "id": id, "format": "gen9randombattle", "winner": null, "turns": 1, "endType": "normal", "log": log,
+        }))
+        .unwrap()
+    }
+
+    fn fault(scenario: Scenario) -> Fault {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        Fault {
+            scenario,
+            at: second(1_000),
+            mended: Some(second(1_060)),
+            noticed: None,
+            victims: BTreeMap::new(),
+            items: BTreeSet::new(),
+            bots: 1,
+        }
+    }
+
+    fn found(truth: Vec<GroundTruth>) -> Found {
+        Found { truth, findings: Findings::default(), stored: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_battle_that_nobody_discovered_is_lost_unless_nobody_could() {
+        let battles = vec![battle("battle-a-1", 1_010, 1_050), battle("battle-a-2", 900, 1_050)];
+        let books = found(battles.clone()).books(&[fault(Scenario::SiteUnavailable)]);
+        assert_eq!(
+            (books.unseen, books.lost),
+            (vec!["battle-a-1".to_owned()], vec!["battle-a-2".to_owned()])
+        );
+        let books = found(battles).books(&[fault(Scenario::NodeCut)]);
+        assert_eq!((books.unseen.len(), books.lost.len(), books.battles), (0, 2, 2));
+    }
+
+    #[test]
+    fn an_item_that_is_nowhere_is_lost() {
+        let mut found = found(Vec::new());
+        found.findings.discovered.insert(scrapefleet_api::ItemId::new("battle-a-1").unwrap());
+        let books = found.books(&[]);
+        assert!(!books.balance() && books.lost == ["battle-a-1"]);
+        assert!(Found { findings: Findings::default(), ..found }.books(&[]).balance());
+    }
+
+    #[test]
+    fn private_battles_are_nobodys_business() {
+        let books = found(vec![battle("battle-a-1-abcpw", 1, 2)]).books(&[]);
+        assert!(books.balance() && books.battles == 0);
+    }
+}

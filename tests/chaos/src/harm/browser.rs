@@ -1,0 +1,88 @@
+//! Harm to a bot's browser.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use rustix::process::Signal;
+use scrapefleet_e2e::{
+    Forward,
+    processes::{self, Process},
+};
+use scrapefleet_policy::within;
+use serde_json::{Value, json};
+
+use super::{CALL_WITHIN, Ground};
+use crate::{Scenario, effect::Fault};
+
+/// The port of the WebDriver server inside a pod.
+const DRIVER: u16 = 4444;
+/// A script in the page is begun within this; it never ends.
+const BEGUN_WITHIN: Duration = Duration::from_secs(2);
+
+impl Ground<'_> {
+    pub(super) async fn strike_browser(&mut self, scenario: Scenario) -> Result<Fault> {
+        let (uid, name) = self.choose_bot()?;
+        let pod = self.pod(&name).await?;
+        if scenario == Scenario::LoopingPage {
+            let page = Page::of(self, &name).await?;
+            let fault = self.fault(scenario, &[uid]);
+            page.loop_forever().await?;
+            return Ok(fault);
+        }
+        let (target, signal) = target(scenario, &pod)?;
+        let fault = self.fault(scenario, &[uid]);
+        processes::send(&target, signal)?;
+        Ok(fault)
+    }
+}
+
+/// The process to harm, and how.
+pub(super) fn target(scenario: Scenario, pod: &Pod) -> Result<(Process, Signal)> {
+    let processes = processes::of_pod(pod)?;
+    let chrome = |process: &&Process| process.command.contains("--user-data-dir=");
+    let main = |process: &&Process| chrome(process) && !process.command.contains("--type=");
+    let renderer = |process: &&Process| process.command.contains("--type=renderer");
+    let all = processes.iter();
+    let found = match scenario {
+        Scenario::HungRenderer => all.filter(renderer).max_by_key(|process| process.pages),
+        Scenario::DeadDriver => {
+            all.filter(|process| process.program == "chromedriver").max_by_key(|p| p.pages)
+        }
+        _ => all.filter(main).max_by_key(|process| process.pages),
+    };
+    let signal = match scenario {
+        Scenario::DeadChrome | Scenario::DeadDriver => Signal::KILL,
+        _ => Signal::STOP,
+    };
+    let programs: Vec<_> = processes.iter().map(|process| &process.program).collect();
+    let target = found.with_context(|| format!("not among the pod's processes: {programs:?}"))?;
+    Ok((target.clone(), signal))
+}
+
+/// A bot's page, as its WebDriver server leads to it.
+struct Page {
+    forward: Forward,
+    session: String,
+    client: reqwest::Client,
+}
+
+impl Page {
+    async fn of(ground: &Ground<'_>, pod: &str) -> Result<Self> {
+        let forward = Forward::open(ground.space.api::<Pod>(), pod, DRIVER).await?;
+        let client = reqwest::Client::builder().timeout(CALL_WITHIN).build()?;
+        let url = format!("http://{}/sessions", forward.address());
+        let sessions: Value = client.get(url).send().await?.json().await?;
+        let session = sessions["value"][0]["id"].as_str().context("the driver has no session")?.to_owned();
+        Ok(Self { forward, session, client })
+    }
+
+    async fn loop_forever(&self) -> Result<()> {
+        let url = format!("http://{}/session/{}/execute/sync", self.forward.address(), self.session);
+        let script = json!({ "script": "setTimeout(() => { for (;;) {} }, 0)", "args": [] });
+        let begun = self.client.post(url).json(&script).send();
+        let status = within(BEGUN_WITHIN, "begin the script", begun).await??.status();
+        ensure!(status.is_success(), "the driver answered {status}");
+        Ok(())
+    }
+}

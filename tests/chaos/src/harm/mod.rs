@@ -1,0 +1,86 @@
+//! Doing harm, and mending it.
+
+mod browser;
+mod node;
+mod pod;
+mod repair;
+mod service;
+mod watcher;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use scrapefleet_e2e::{Scene, Space};
+use scrapefleet_policy::within;
+
+pub use repair::Repairs;
+
+use crate::{Scenario, effect::Fault, observer::Observer, scenario::Strikes};
+
+/// How long one call of the API server or of a service may take.
+const CALL_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// What harm is done to.
+pub struct Ground<'a> {
+    /// The namespace of the fleet.
+    pub space: &'a Space,
+    /// The fleet, its site, its broker, its bucket.
+    pub scene: &'a Scene,
+    /// Knows the fleet's pods.
+    pub observer: &'a Observer,
+    /// Chooses among them.
+    pub rng: fastrand::Rng,
+    /// What must be mended, whatever happens.
+    pub repairs: Repairs,
+}
+
+impl Ground<'_> {
+    /// Does a fault; when it lasts, waits and mends it.
+    pub async fn inflict(&mut self, scenario: Scenario) -> Result<Fault> {
+        let done = match scenario.strikes() {
+            Strikes::Browser => self.strike_browser(scenario).await,
+            Strikes::Bot => self.strike_bot(scenario).await,
+            Strikes::Node => self.strike_node(scenario).await,
+            Strikes::Watcher => self.strike_watcher(scenario).await,
+            Strikes::Service => self.strike_service(scenario).await,
+        };
+        done.with_context(|| format!("the fault {} cannot be done", scenario.name()))
+    }
+
+    /// A pod of the fleet as the API server has it.
+    async fn pod(&self, name: &str) -> Result<Pod> {
+        Ok(within(CALL_WITHIN, "read a pod", self.space.api::<Pod>().get(name)).await??)
+    }
+
+    /// The uid and the name of a live bot, one that holds something where there is one.
+    fn choose_bot(&mut self) -> Result<(String, String)> {
+        let bots: Vec<_> = {
+            let seen = self.observer.seen();
+            let answers = seen.live("bot").filter_map(|(uid, pod)| Some((uid, pod, pod.last()?)));
+            answers.map(|(uid, pod, said)| (said.open().count(), uid.clone(), pod.name.clone())).collect()
+        };
+        let holding: Vec<_> = bots.iter().filter(|(open, ..)| *open > 0).collect();
+        let chosen = self.rng.choice(holding).or_else(|| bots.first());
+        let (_, uid, name) = chosen.context("no bot answers")?;
+        Ok((uid.clone(), name.clone()))
+    }
+
+    /// A fault done now to these pods.
+    fn fault(&self, scenario: Scenario, victims: &[String]) -> Fault {
+        let at = crate::observer::now();
+        let seen = self.observer.seen();
+        let of = |uid: &String| seen.pods.get(uid).and_then(|pod| pod.last());
+        let items = victims.iter().filter_map(of).flat_map(|said| said.open().map(str::to_owned)).collect();
+        let victims =
+            victims.iter().map(|uid| (uid.clone(), of(uid).map_or(0, |said| said.browser.abandoned)));
+        let bots = seen.live("bot").filter(|(_, pod)| pod.last().is_some_and(crate::history::Said::works));
+        Fault {
+            scenario,
+            at,
+            mended: None,
+            noticed: None,
+            victims: victims.collect(),
+            items,
+            bots: bots.count(),
+        }
+    }
+}

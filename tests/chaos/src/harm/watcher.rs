@@ -1,0 +1,28 @@
+//! Harm to the active watcher.
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use scrapefleet_e2e::processes;
+
+use super::{Ground, browser};
+use crate::{Scenario, effect::Fault};
+
+impl Ground<'_> {
+    pub(super) async fn strike_watcher(&mut self, scenario: Scenario) -> Result<Fault> {
+        let (uid, name) = {
+            let seen = self.observer.seen();
+            let active = seen.live("watcher").find(|(_, pod)| pod.last().is_some_and(|said| said.active));
+            let (uid, pod) = active.context("no watcher says that it is the active one")?;
+            (uid.clone(), pod.name.clone())
+        };
+        let pod = self.pod(&name).await?;
+        let fault = self.fault(scenario, &[uid]);
+        if scenario == Scenario::WatcherKilled {
+            processes::signal(&pod, "scrapefleet", Signal::KILL)?;
+        } else {
+            let (chrome, stop) = browser::target(Scenario::HungChrome, &pod)?;
+            processes::send(&chrome, stop)?;
+        }
+        Ok(fault)
+    }
+}

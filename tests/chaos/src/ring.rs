@@ -1,0 +1,205 @@
+//! A fleet at work, and faults done to it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use scrapefleet_e2e::{Players, Scene, Space};
+use scrapefleet_policy::within;
+use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Scenario,
+    books::Found,
+    effect::{Fault, effect},
+    harm::{Ground, Repairs},
+    history::{History, Said},
+    observer::{self, Observer},
+    report::{Report, figures},
+};
+
+/// How many bots the fleet has.
+const BOTS: usize = 2;
+/// Who plays: battles that last a few minutes, so that most outlast a fault.
+const PLAYERS: Players = Players { pairs: 10, choice: Duration::from_millis(2_500) };
+/// How long the fleet may take until all its bots hold something, at first and after a fault.
+const SETTLES_WITHIN: Duration = Duration::from_mins(4);
+/// How long it may take to finish when nobody plays any more.
+const FINISHES_WITHIN: Duration = Duration::from_mins(6);
+/// How long a single fault may take to do and to mend, beyond the time that it lasts.
+const DONE_WITHIN: Duration = Duration::from_mins(3);
+/// What is seen of a fault's effect after all is well again, before the next is done.
+const AFTERGLOW: Duration = Duration::from_secs(3);
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub enum Programme {
+    /// These, one after the other; the next when all is well again.
+    Each(Vec<Scenario>),
+    /// These at these times after the beginning, whatever became of those before, for so long.
+    At(Vec<(Duration, Scenario)>, Duration),
+}
+
+/// Does it all, and reports. A `stop` ends the faults early; what was begun is mended and accounted for.
+pub async fn run(
+    space: &Space,
+    programme: &Programme,
+    seed: u64,
+    stop: &CancellationToken,
+) -> Result<Report> {
+    let began = observer::now();
+    let spec = json!({
+        "bots": { "min": BOTS, "max": BOTS, "holdsPerBot": 20, "probe": "1s" },
+        "watcher": { "standby": true },
+    });
+    say("starting a site with players, and a fleet");
+    let scene = Scene::with(space, PLAYERS, &spec).await?;
+    let observer = Observer::start(&scene.fleet);
+    let mut ground = Ground {
+        space,
+        scene: &scene,
+        observer: &observer,
+        rng: fastrand::Rng::with_seed(seed),
+        repairs: Repairs::default(),
+    };
+    let mut done = Done::default();
+    let faults = tokio::select! {
+        outcome = do_all(&mut ground, programme, &mut done) => outcome,
+        () = stop.cancelled() => Err(anyhow::anyhow!("ended early")),
+    };
+    if let Err(error) = faults {
+        done.failures.push(format!("{error:#}"));
+    }
+    ground.repairs.mend(space, &scene).await.context("what was harmed cannot be mended")?;
+    say("no battle begins any more; the fleet finishes");
+    let truth = scene.wind_down(FINISHES_WITHIN).await?;
+    let found = Found::read(&scene, truth).await?;
+    let history = observer.seen().clone();
+    let taken = found.taken();
+    let effects: Vec<_> = done.faults.iter().map(|fault| effect(fault, &history, &taken)).collect();
+    Ok(Report {
+        began,
+        seconds: observer::now().duration_since(began).as_secs_f64(),
+        seed,
+        figures: figures(&effects),
+        faults: effects,
+        books: found.books(&done.faults),
+        failures: done.failures,
+    })
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    faults: Vec<Fault>,
+    failures: Vec<String>,
+}
+
+async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done) -> Result<()> {
+    settle(ground).await?;
+    match programme {
+        Programme::Each(scenarios) => {
+            for (number, scenario) in scenarios.iter().enumerate() {
+                say(&format!(
+                    "{} of {}: {} {}",
+                    number + 1,
+                    scenarios.len(),
+                    scenario.name(),
+                    scenario.does()
+                ));
+                inflict(ground, *scenario, done).await;
+                settle(ground).await.with_context(|| format!("after {}", scenario.name()))?;
+                tokio::time::sleep(AFTERGLOW).await;
+            }
+        }
+        Programme::At(faults, length) => {
+            let began = Instant::now();
+            for (at, scenario) in faults {
+                tokio::time::sleep_until(began + *at).await;
+                say(&format!("{:>4} s: {} {}", at.as_secs(), scenario.name(), scenario.does()));
+                inflict(ground, *scenario, done).await;
+            }
+            tokio::time::sleep_until(began + *length).await;
+            settle(ground).await.context("after the last fault")?;
+        }
+    }
+    Ok(())
+}
+
+/// One fault. That it cannot be done is a failure of the run; the next is done all the same.
+async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) {
+    let limit = DONE_WITHIN + scenario.lasts();
+    match within(limit, "a fault", ground.inflict(scenario)).await {
+        Ok(Ok(fault)) => done.faults.push(fault),
+        Ok(Err(error)) => fail(done, format!("{error:#}")),
+        Err(expired) => fail(done, format!("{}: {expired}", scenario.name())),
+    }
+}
+
+fn fail(done: &mut Done, failure: String) {
+    say(&failure);
+    done.failures.push(failure);
+}
+
+/// Waits until every bot works and holds something open, and a watcher watches while another stands by.
+async fn settle(ground: &Ground<'_>) -> Result<()> {
+    let well = async || Ok(is_well(&ground.observer.seen()).then_some(()));
+    ground.space.until("all bots hold items and a watcher watches", SETTLES_WITHIN, well).await?;
+    let seen = ground.observer.seen();
+    let held: Vec<_> =
+        seen.live("bot").map(|(_, pod)| pod.last().map_or(0, |said| said.open().count())).collect();
+    ensure!(!held.is_empty(), "there are no bots");
+    say(&format!("all is well; items open in each bot: {held:?}"));
+    Ok(())
+}
+
+fn is_well(history: &History) -> bool {
+    let count = |role: &str, is: &dyn Fn(&Said) -> bool| {
+        history.live(role).filter(|(_, pod)| pod.last().is_some_and(is)).count()
+    };
+    let working = count("bot", &|said| said.works() && said.open().next().is_some());
+    let watching = count("watcher", &|said| said.active && said.state == "watching");
+    let standing_by = count("watcher", &|said| !said.active && said.state == "standby");
+    working >= BOTS && watching == 1 && standing_by >= 1
+}
+
+fn say(text: &str) {
+    eprintln!("chaos: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::history::{Hold, Look, PodRecord};
+
+    #[test]
+    fn all_is_well_only_with_every_bot_and_both_watchers() {
+        let pod = |role: &str, said: Said| PodRecord {
+            name: role.to_owned(),
+            role: role.to_owned(),
+            node: None,
+            from: Timestamp::UNIX_EPOCH,
+            ended: None,
+            looks: vec![Look { at: Timestamp::UNIX_EPOCH, said: Some(said) }],
+        };
+        let bot = || {
+            let holds = vec![Hold { item: "a".to_owned(), step: "open".to_owned() }];
+            pod("bot", Said { state: "working".to_owned(), holds, ..Said::default() })
+        };
+        let watcher =
+            |state: &str, active| pod("watcher", Said { state: state.to_owned(), active, ..Said::default() });
+        let all = [bot(), bot(), watcher("watching", true), watcher("standby", false)];
+        let history = |without: usize| History {
+            pods: all
+                .iter()
+                .enumerate()
+                .filter(|(number, _)| *number != without)
+                .map(|(number, pod)| (number.to_string(), pod.clone()))
+                .collect(),
+        };
+        assert!(is_well(&history(usize::MAX)));
+        assert!((0..4).all(|without| !is_well(&history(without))));
+    }
+}
