@@ -44,6 +44,13 @@ pub(crate) enum Task {
     RunTest(RunTestArguments),
     /// Measure, print each figure beside its bound, and fail when a bound does not hold
     Bench(BenchArguments),
+    /// Do faults to a fleet at work on a real cluster, and account for every battle
+    ///
+    /// `cargo xtask chaos --list` shows the faults, `cargo xtask chaos --help` what else can be said. The cluster is this
+    /// checkout's own (as root; taken down again unless it was up before), or the one of `cargo xtask cluster` that
+    /// `SCRAPEFLEET_E2E_KUBECONFIG` names.
+    #[command(disable_help_flag = true)]
+    Chaos(ChaosArguments),
     /// Start, repair, break or take down a Kubernetes of two nodes on this machine, for tests
     Cluster(crate::cluster::Args),
     /// Write the custom resource definition and the manifest's reference anew from the types in crates/api
@@ -106,6 +113,14 @@ pub(crate) struct TestArguments {
     /// Passed to the test executables: parts of test names, and options such as --nocapture
     #[arg(last = true, value_name = "FILTER")]
     pub(crate) filters: Vec<OsString>,
+}
+
+/// Arguments of `chaos`.
+#[derive(Debug, Args)]
+pub(crate) struct ChaosArguments {
+    /// Arguments of the program in tests/chaos
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// Arguments of `run-test`.
@@ -177,6 +192,15 @@ mod tests {
     fn the_chart_is_checked_without_arguments() {
         assert!(matches!(Arguments::try_parse_from(["xtask", "chart"]).unwrap().task, Task::Chart));
         assert!(Arguments::try_parse_from(["xtask", "chart", "more"]).is_err());
+    }
+
+    #[test]
+    fn what_chaos_is_told_reaches_its_program() {
+        for words in [["--minutes", "20"], ["--scenario", "hung-chrome"], ["--help", "--list"]] {
+            let parsed = Arguments::try_parse_from([&["xtask", "chaos"], &words[..]].concat()).unwrap();
+            let Task::Chaos(chaos) = parsed.task else { panic!("not the chaos task") };
+            assert_eq!(chaos.words, words);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod bench;
+mod chaos;
 mod chart;
 mod cluster;
 mod crds;
@@ -43,6 +44,7 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Test(arguments) => test::run(&project, &arguments).await,
         Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
+        Task::Chaos(arguments) => chaos::run(&project, &arguments).await,
         Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Task::Crds => crds::run(&project).await,
         Task::Chart => chart::run(&project).await,

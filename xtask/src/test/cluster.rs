@@ -36,7 +36,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Fails early where a cluster would be needed and could not be had.
-    pub(super) fn check() -> Result<()> {
+    pub(crate) fn check() -> Result<()> {
         if std::env::var_os(KUBECONFIG).is_some() || rustix::process::geteuid().is_root() {
             return Ok(());
         }
@@ -47,7 +47,7 @@ impl Cluster {
     }
 
     /// The named cluster, or this checkout's own with everything on it that tests use.
-    pub(super) async fn ensure(project: &Project) -> Result<Self> {
+    pub(crate) async fn ensure(project: &Project) -> Result<Self> {
         let mut cluster = Self::find(project).await;
         if let Err(error) = cluster.bring_up(project).await {
             cluster.end(project).await?;

@@ -16,7 +16,7 @@ use crate::{arguments::TestArguments, phase::Phases, process, project::Project, 
 const ON_A_CLUSTER: &str = "scrapefleet-e2e";
 
 /// Names the Helm that tests use.
-const HELM: &str = "SCRAPEFLEET_HELM";
+pub(crate) const HELM: &str = "SCRAPEFLEET_HELM";
 
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
 /// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
@@ -64,7 +64,7 @@ async fn test_on_minio(project: &Project, arguments: &TestArguments) -> Result<(
 }
 
 /// One of the cluster's programs, built where it is not there yet.
-async fn program(project: &Project, name: &'static str) -> Result<PathBuf> {
+pub(crate) async fn program(project: &Project, name: &'static str) -> Result<PathBuf> {
     let root = project.root.clone();
     tokio::task::spawn_blocking(move || crate::cluster::program(&root, name)).await?
 }

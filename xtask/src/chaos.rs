@@ -1,0 +1,60 @@
+//! The `chaos` task: brings a cluster up and hands over to the program in `tests/chaos`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::{
+    arguments::ChaosArguments,
+    phase::Phases,
+    process,
+    project::Project,
+    test::cluster::{Cluster, KUBECONFIG},
+    test::{HELM, program},
+};
+
+/// What only asks the program something, for which no cluster is needed.
+const QUESTIONS: [&str; 4] = ["--list", "--help", "-h", "--version"];
+
+/// Builds, brings the cluster up, does the faults, takes down what was started.
+pub(crate) async fn run(project: &Project, arguments: &ChaosArguments) -> Result<ExitCode> {
+    if arguments.words.iter().any(|word| QUESTIONS.iter().any(|question| word == question)) {
+        return process::show(chaos(project, arguments)?).await.map(|()| ExitCode::SUCCESS);
+    }
+    Cluster::check()?;
+    let mut phases = Phases::start("chaos");
+    let build = ["build", "--package", "scrapefleet-chaos", "--bins"];
+    phases.run("build", process::show(project.cargo(&build))).await?;
+    let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
+    let mut faults = chaos(project, arguments)?;
+    faults.env(KUBECONFIG, &cluster.kubeconfig);
+    if std::env::var_os(HELM).is_none() {
+        faults.env(HELM, program(project, "helm").await?);
+    }
+    let outcome = phases.run("chaos", until_it_ends(faults)).await;
+    phases.run("end the cluster", cluster.end(project)).await?;
+    eprintln!("chaos took {}", phases.summary());
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// The program ends itself at the first Ctrl-C, which it gets as well, in order; at the second it is killed.
+async fn until_it_ends(faults: Command) -> Result<()> {
+    let twice = async {
+        tokio::signal::ctrl_c().await?;
+        tokio::signal::ctrl_c().await
+    };
+    tokio::select! {
+        ended = process::show(faults) => ended,
+        interrupt = twice => interrupt.map_err(Into::into).and_then(|()| anyhow::bail!("interrupted twice")),
+    }
+}
+
+/// Where a person called it, so that paths mean what they say.
+fn chaos(project: &Project, arguments: &ChaosArguments) -> Result<Command> {
+    let manifest = project.root.join("Cargo.toml");
+    let mut command = project.cargo(&["run", "--quiet", "--package", "scrapefleet-chaos", "--manifest-path"]);
+    command.arg(manifest).arg("--").args(&arguments.words);
+    command.current_dir(std::env::current_dir().context("there is no folder to work in")?);
+    Ok(command)
+}
