@@ -37,6 +37,8 @@ pub enum Scenario {
     StoreDown,
     /// The leading operator is killed.
     OperatorKilled,
+    /// The API server is stopped for a minute.
+    ApiServerDown,
     /// The active watcher's process is killed.
     WatcherKilled,
     /// The active watcher's Chrome is stopped.
@@ -120,7 +122,7 @@ const NODE: &[(Measure, f64)] = &[(HeldAgain, 30.0), (Replaced, 60.0)];
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         S::HungChrome,
         S::HungRenderer,
         S::LoopingPage,
@@ -137,6 +139,7 @@ impl Scenario {
         S::ConnectionsClosed,
         S::StoreDown,
         S::OperatorKilled,
+        S::ApiServerDown,
         S::WatcherKilled,
         S::WatcherHung,
         S::SiteUnavailable,
@@ -179,6 +182,9 @@ impl Scenario {
             }
             S::OperatorKilled => {
                 at_once("operator-killed", "kills the leading operator", Service, &[(Noticed, 15.0)])
+            }
+            S::ApiServerDown => {
+                at_once("api-server-down", "stops the API server, for 60 s", Service, &[]).lasting(60)
             }
             S::WatcherKilled => {
                 at_once("watcher-killed", "kills the active watcher", Watcher, &[(TakenOver, 2.0)])

@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::space::kubeconfig;
+
 /// A process of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
@@ -39,13 +41,32 @@ pub fn send(process: &Process, signal: Signal) -> Result<()> {
 /// The processes of a pod: the name of each one's control group has the pod's uid in it.
 pub fn of_pod(pod: &Pod) -> Result<Vec<Process>> {
     let uid = pod.metadata.uid.as_deref().context("the pod has no uid")?;
+    all(|folder| reads(&folder.join("cgroup")).contains(uid))
+}
+
+/// The processes of a component of the cluster that the tests run on: their first word is its program, and they are told
+/// of a file in the cluster's folder.
+pub fn of_cluster(component: &str) -> Result<Vec<Process>> {
+    let kubeconfig = kubeconfig()?;
+    let folder = kubeconfig.parent().and_then(Path::to_str).context("a kubeconfig without a folder")?;
+    let is = |process: &Process| {
+        let program = process.command.split(' ').next().unwrap_or_default();
+        program.ends_with(&format!("/{component}")) && process.command.contains(folder)
+    };
+    let found: Vec<_> = all(|_| true)?.into_iter().filter(is).collect();
+    ensure!(!found.is_empty(), "no process of {component} with a file in {folder} is on this machine");
+    Ok(found)
+}
+
+/// All processes whose folder in `/proc` is as wanted.
+fn all(wanted: impl Fn(&Path) -> bool) -> Result<Vec<Process>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").context("list /proc")? {
         let folder = entry?.path();
         let number = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
         // A process may end while it is looked at.
         if let Some(id) = number.and_then(Pid::from_raw)
-            && reads(&folder.join("cgroup")).contains(uid)
+            && wanted(&folder)
         {
             let program = reads(&folder.join("comm")).trim_end().to_owned();
             let command = reads(&folder.join("cmdline")).replace('\0', " ");

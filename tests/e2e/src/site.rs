@@ -39,6 +39,17 @@ impl Site {
                     "automountServiceAccountToken": false,
                     // A service named `site` would set SITE_PORT, which is the program's own.
                     "enableServiceLinks": false,
+                    // With the platform's services, where there is room: see tests/platform.
+                    "affinity": { "podAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+                        "weight": 100,
+                        "podAffinityTerm": {
+                            "topologyKey": "kubernetes.io/hostname",
+                            "namespaceSelector": {},
+                            "labelSelector": { "matchExpressions": [
+                                { "key": "app", "operator": "In", "values": ["minio", "rabbitmq"] },
+                            ] },
+                        },
+                    }] } },
                     "containers": [{
                         "name": NAME,
                         "image": image("showdown-site"),

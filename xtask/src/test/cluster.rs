@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::Duration};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use super::{ON_A_CLUSTER, package};
+use super::{CHAOS, package};
 use crate::{process, project::Project};
 
 /// Names the cluster that tests and the demo run on.
@@ -83,13 +83,15 @@ impl Cluster {
         own(project).await
     }
 
-    /// The tests that can run on it, as arguments of cargo.
-    pub(super) fn selection(&self, project: &Project) -> Result<Vec<OsString>> {
-        let mut selection = package(ON_A_CLUSTER).to_vec();
-        if self.own {
+    /// The tests of these packages that can run on it, as arguments of cargo.
+    pub(super) fn selection(&self, project: &Project, packages: &[&str]) -> Result<Vec<OsString>> {
+        let possible = packages.iter().filter(|name| self.own || **name != CHAOS);
+        let mut selection: Vec<_> = possible.flat_map(|name| package(name)).collect();
+        if self.own || selection.is_empty() {
             return Ok(selection);
         }
-        eprintln!("Left out on a cluster that is not this checkout's own: {}", OWN_CLUSTER_ONLY.join(", "));
+        let left_out = OWN_CLUSTER_ONLY.join(", ");
+        eprintln!("Left out on a cluster that is not this checkout's own: {left_out}, {CHAOS}");
         for file in std::fs::read_dir(project.root.join("tests/e2e/tests")).context("list tests/e2e/tests")? {
             let name = file?.path().file_stem().unwrap_or_default().to_owned();
             if !OWN_CLUSTER_ONLY.iter().any(|own| name == *own) {

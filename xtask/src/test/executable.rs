@@ -14,7 +14,8 @@ use crate::arguments::RunTestArguments;
 const THREADS: &str = "RUST_TEST_THREADS";
 
 /// Packages whose tests each start a Chrome, a server or a whole run: one test at a time.
-const ONE_AT_A_TIME: &[&str] = &["scrapefleet-browser", "scrapefleet-local-tests", "scrapefleet-test-site"];
+const ONE_AT_A_TIME: &[&str] =
+    &["scrapefleet-browser", "scrapefleet-chaos", "scrapefleet-local-tests", "scrapefleet-test-site"];
 
 /// More than this at once makes timings of tests unlike those on an ordinary machine.
 const MOST: usize = 4;

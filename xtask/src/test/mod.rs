@@ -12,8 +12,11 @@ use cluster::Cluster;
 
 use crate::{arguments::TestArguments, phase::Phases, process, project::Project, setup};
 
-/// The package whose tests need a Kubernetes cluster.
-const ON_A_CLUSTER: &str = "scrapefleet-e2e";
+/// The packages whose tests need a Kubernetes cluster.
+const ON_A_CLUSTER: [&str; 2] = ["scrapefleet-e2e", CHAOS];
+
+/// The one of them whose tests harm what the cluster is made of.
+const CHAOS: &str = "scrapefleet-chaos";
 
 /// Names the Helm that tests use.
 pub(crate) const HELM: &str = "SCRAPEFLEET_HELM";
@@ -23,10 +26,10 @@ pub(crate) const HELM: &str = "SCRAPEFLEET_HELM";
 /// cluster takes processor time from the others.
 pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<ExitCode> {
     let wanted = Wanted::of(arguments);
-    if wanted.on_a_cluster {
+    if wanted.on_a_cluster() {
         Cluster::check()?;
     } else if wanted.here.is_empty() {
-        bail!("nothing is left to test: {ON_A_CLUSTER} was named and left out with --no-cluster");
+        bail!("nothing is left to test: what was named is left out with --no-cluster");
     }
     let mut phases = Phases::start("test");
     phases.run("setup", setup::ensure()).await?;
@@ -35,15 +38,16 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
     if !wanted.here.is_empty() {
         passed &= phases.run("test", process::show(test(project, &wanted.here, arguments))).await.is_ok();
     }
-    if wanted.on_a_cluster && wanted.everything() {
+    if wanted.on_a_cluster() && wanted.everything() {
         passed &= phases.run("test on MinIO", test_on_minio(project, arguments)).await.is_ok();
     }
-    if wanted.on_a_cluster {
-        passed &= test_on_a_cluster(project, arguments, &mut phases).await?;
+    if wanted.on_a_cluster() {
+        passed &= test_on_a_cluster(project, &wanted, arguments, &mut phases).await?;
     }
     let took = phases.summary();
     if arguments.no_cluster {
-        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({ON_A_CLUSTER}) and on MinIO.");
+        let packages = ON_A_CLUSTER.join(", ");
+        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({packages}) and on MinIO.");
     }
     Ok(if passed {
         eprintln!("All tests passed, in {took}.");
@@ -72,11 +76,16 @@ pub(crate) async fn program(project: &Project, name: &'static str) -> Result<Pat
 /// Whether the tests on a cluster passed. A cluster that was started for them is taken down, also on Ctrl-C.
 async fn test_on_a_cluster(
     project: &Project,
+    wanted: &Wanted,
     arguments: &TestArguments,
     phases: &mut Phases,
 ) -> Result<bool> {
     let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
-    let mut tests = test(project, &cluster.selection(project)?, arguments);
+    let selection = cluster.selection(project, &wanted.there)?;
+    if selection.is_empty() {
+        return Ok(true);
+    }
+    let mut tests = test(project, &selection, arguments);
     tests.env(cluster::KUBECONFIG, &cluster.kubeconfig);
     // The operator is installed as a person installs it.
     if std::env::var_os(HELM).is_none() {
@@ -98,21 +107,30 @@ async fn test_on_a_cluster(
 struct Wanted {
     /// Which packages without a cluster, as arguments of cargo; none of them: nothing.
     here: Vec<OsString>,
-    on_a_cluster: bool,
+    /// Which of [`ON_A_CLUSTER`].
+    there: Vec<&'static str>,
 }
 
 impl Wanted {
     /// The packages that were named, or all.
     fn of(arguments: &TestArguments) -> Self {
-        let on_a_cluster = !arguments.no_cluster;
-        if arguments.packages.is_empty() {
-            let here = ["--workspace", "--exclude", ON_A_CLUSTER].map(OsString::from).to_vec();
-            return Self { here, on_a_cluster };
-        }
-        let (there, here): (Vec<_>, Vec<_>) =
-            arguments.packages.iter().partition(|name| *name == ON_A_CLUSTER);
-        let here = here.into_iter().flat_map(|name| package(name)).collect();
-        Self { here, on_a_cluster: on_a_cluster && !there.is_empty() }
+        let named = &arguments.packages;
+        let is_there = |name: &String| ON_A_CLUSTER.contains(&name.as_str());
+        let there = ON_A_CLUSTER.into_iter();
+        let there = there.filter(|there| {
+            !arguments.no_cluster && (named.is_empty() || named.iter().any(|name| name == there))
+        });
+        let here = if named.is_empty() {
+            let excluded = ON_A_CLUSTER.into_iter().flat_map(|name| ["--exclude", name]);
+            ["--workspace"].into_iter().chain(excluded).map(OsString::from).collect()
+        } else {
+            named.iter().filter(|name| !is_there(name)).flat_map(|name| package(name)).collect()
+        };
+        Self { here, there: there.collect() }
+    }
+
+    fn on_a_cluster(&self) -> bool {
+        !self.there.is_empty()
     }
 
     /// Whether no packages were named.
@@ -122,11 +140,11 @@ impl Wanted {
 
     /// All of it, as arguments of cargo.
     fn selection(&self) -> Vec<OsString> {
-        let there = if self.on_a_cluster { package(ON_A_CLUSTER).to_vec() } else { Vec::new() };
-        if self.everything() && self.on_a_cluster {
+        if self.everything() && self.on_a_cluster() {
             return vec!["--workspace".into()];
         }
-        [self.here.clone(), there].concat()
+        let there = self.there.iter().flat_map(|name| package(name));
+        self.here.iter().cloned().chain(there).collect()
     }
 }
 
@@ -161,25 +179,23 @@ mod tests {
     #[test]
     fn all_packages_are_tested_unless_some_are_named() {
         let all = named(&[], false);
-        assert_eq!(
-            (&all.here[..], all.on_a_cluster),
-            (&["--workspace", "--exclude", ON_A_CLUSTER].map(OsString::from)[..], true)
-        );
+        let excluded = ["--workspace", "--exclude", "scrapefleet-e2e", "--exclude", "scrapefleet-chaos"];
+        assert_eq!((&all.here[..], &all.there[..]), (&excluded.map(OsString::from)[..], &ON_A_CLUSTER[..]));
         assert_eq!(all.selection(), ["--workspace"]);
         let two = named(&["a", "b"], false);
-        assert_eq!((&two.here, two.on_a_cluster), (&two.selection(), false));
+        assert_eq!((&two.here, two.on_a_cluster()), (&two.selection(), false));
         assert_eq!(two.here, ["--package", "a", "--package", "b"]);
     }
 
     #[test]
     fn what_needs_a_cluster_runs_apart_or_not_at_all() {
-        let mixed = named(&["a", ON_A_CLUSTER], false);
-        assert_eq!((mixed.here.len(), mixed.on_a_cluster, mixed.selection().len()), (2, true, 4));
-        let alone = named(&[ON_A_CLUSTER], false);
-        assert!(alone.here.is_empty() && alone.on_a_cluster);
+        let mixed = named(&["a", CHAOS], false);
+        assert_eq!((mixed.here.len(), &mixed.there[..], mixed.selection().len()), (2, &[CHAOS][..], 4));
+        let alone = named(&["scrapefleet-e2e"], false);
+        assert!(alone.here.is_empty() && alone.there == ["scrapefleet-e2e"]);
         let without = named(&[], true);
-        assert!(!without.on_a_cluster);
-        assert_eq!(without.selection(), ["--workspace", "--exclude", ON_A_CLUSTER]);
+        assert!(!without.on_a_cluster());
+        assert_eq!(without.selection(), without.here);
     }
 
     #[test]

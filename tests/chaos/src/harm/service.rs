@@ -6,7 +6,10 @@ use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
-use scrapefleet_e2e::{Forward, operator, processes};
+use scrapefleet_e2e::{
+    Forward, operator,
+    processes::{self, Process},
+};
 use scrapefleet_policy::within;
 use serde_json::Value;
 
@@ -29,6 +32,7 @@ impl Ground<'_> {
             Scenario::BrokerPaused => self.pause(scenario, "rabbitmq", "beam.smp").await,
             Scenario::StoreDown => self.pause(scenario, "minio", "minio").await,
             Scenario::ConnectionsClosed => self.close_connections(scenario).await,
+            Scenario::ApiServerDown => self.stop(scenario, processes::of_cluster("kube-apiserver")?).await,
             Scenario::OperatorKilled => self.kill_operator(scenario).await,
             Scenario::SiteCut => {
                 let fault = self.fault(scenario, &[]);
@@ -56,6 +60,10 @@ impl Ground<'_> {
         let all = processes::of_pod(&pod)?;
         let targets: Vec<_> = all.into_iter().filter(|process| process.program == program).collect();
         ensure!(!targets.is_empty(), "no process `{program}` is in the pod of {app}");
+        self.stop(scenario, targets).await
+    }
+
+    async fn stop(&mut self, scenario: Scenario, targets: Vec<Process>) -> Result<Fault> {
         self.repairs.owe(Repair::Continue(targets.clone()));
         let fault = self.fault(scenario, &[]);
         targets.iter().try_for_each(|process| processes::send(process, Signal::STOP))?;
