@@ -46,7 +46,7 @@ impl Project {
 
 /// Whether a variable is one that `cargo run` tells this program about itself. Build scripts that look at it (ring's
 /// does) would run again, and half of the dependencies with them, each time cargo is called from here.
-fn is_of_this_run(name: &OsStr) -> bool {
+pub(crate) fn is_of_this_run(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }

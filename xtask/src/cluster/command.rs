@@ -44,6 +44,14 @@ impl Tool {
         self
     }
 
+    /// Without the environment variables of these names.
+    pub(crate) fn env_without(mut self, is: impl Fn(&OsStr) -> bool) -> Self {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is(name)) {
+            self.command.env_remove(name);
+        }
+        self
+    }
+
     /// In this folder.
     pub(crate) fn folder(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);

@@ -12,6 +12,7 @@ use crate::cluster::command::Tool;
 use crate::cluster::files;
 use crate::cluster::progress::Progress;
 use crate::cluster::turn;
+use crate::project::is_of_this_run;
 
 /// The release of Debian that images stand on.
 const RELEASE: &str = "trixie";
@@ -151,11 +152,13 @@ impl Builder {
         Ok(context)
     }
 
-    /// Builds one of this workspace's programs and gives its executable without debugging symbols.
+    /// Builds one of this workspace's programs and gives its executable without debugging symbols. It is built as a part of
+    /// the whole workspace, as tests build it: alone its dependencies would have other features and be built once more.
     fn build_program(&self, package: &str, binary: &str) -> Result<PathBuf> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let messages = Tool::new(cargo)
-            .args(["build", "--quiet", "--message-format=json", "-p", package, "--bin", binary])
+            .args(["build", "--quiet", "--message-format=json", "--workspace", "--bin", binary])
+            .env_without(is_of_this_run)
             .folder(&self.checkout)
             .output()?;
         let Some(built) = executable(&messages, binary) else {
