@@ -105,7 +105,7 @@ fn end_process(stuck: &Stuck, termination_log: PathBuf) {
 pub(super) fn steps_within(spec: &ScrapeFleetSpec) -> Duration {
     let action = 1.0 / (spec.politeness.actions_per_second * SLOWEST);
     let action_turn = Duration::try_from_secs_f64(action).unwrap_or(Duration::MAX);
-    PAGE_TURN.max(action_turn) + spec.policies.step.hard.get() + ROOM
+    PAGE_TURN.max(action_turn).saturating_add(spec.policies.step.hard.get() + ROOM)
 }
 
 /// The marks as they were seen last.
