@@ -177,7 +177,7 @@ fn state_of(pod: &crate::plan::ObservedPod) -> &'static str {
 }
 
 /// All kinds of actions.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "finalizer",
     "share",
     "create",
@@ -187,6 +187,7 @@ const KINDS: [&str; 9] = [
     "outdated",
     "clean_up",
     "remove_queues",
+    "abandon",
 ];
 
 fn kind(action: &Action) -> &'static str {
@@ -195,11 +196,12 @@ fn kind(action: &Action) -> &'static str {
         Action::Deal { .. } => KINDS[1],
         Action::Create { why: WhyCreate::Needed, .. } => KINDS[2],
         Action::Create { why: WhyCreate::Exchange, .. } => KINDS[3],
-        Action::Create { why: WhyCreate::Replaces { .. }, .. } => KINDS[4],
+        Action::Create { why: WhyCreate::Replaces { .. } | WhyCreate::Abandons { .. }, .. } => KINDS[4],
         Action::Delete { why: WhyDelete::NotNeeded, .. } => KINDS[5],
         Action::Delete { why: WhyDelete::Outdated, .. } => KINDS[6],
         Action::Delete { why: WhyDelete::Replaced | WhyDelete::Ended, .. } => KINDS[7],
         Action::RemoveQueues => KINDS[8],
+        Action::Delete { why: WhyDelete::Abandoned(_), .. } => KINDS[9],
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     exit::BotExit,
     hold::Stage,
     open::crashed,
+    outage::Failed,
     probe::is_shared,
     status::BotState,
 };
@@ -154,6 +155,7 @@ impl Bot {
     fn browser_built(&mut self, browser: Box<dyn scrapefleet_browser::SiteBrowser>) {
         let now = Instant::now();
         self.breaker.success(now);
+        self.outage.end();
         self.browser = Some(browser);
         self.state = BotState::Working;
         self.health.answered = now;
@@ -169,6 +171,7 @@ impl Bot {
             tracing::warn!(slot = self.config.slot, %error, "the site is unavailable");
             self.state = BotState::SiteUnavailable;
             self.breaker.failure(now);
+            self.outage.fail(Failed::Page, now);
         } else {
             tracing::warn!(slot = self.config.slot, %error, "no browser");
             if self.rebuilds.strike(now) == Verdict::Abandon {

@@ -18,9 +18,13 @@ use crate::{
     config::BotConfig,
     exit::BotExit,
     hold::{Hold, Stage},
+    lifetime::Lifetime,
     metrics::WorkerMetrics,
+    outage::{Outage, PATIENCE},
     schedule::{NextStep, Situation, next_step},
     status::{BotState, BotStatus, BrowserStatus, HoldStatus},
+    steps::Steps,
+    store_trouble::StoreTrouble,
     storing::Outcome,
     tally::Tally,
 };
@@ -34,6 +38,9 @@ const COMPLETING_PROBE: Duration = Duration::from_millis(500);
 
 /// How often the memory of the browser's processes is read.
 pub(crate) const MEMORY_EVERY: Duration = Duration::from_secs(10);
+
+/// The longest pause between two turns of the loop: whoever watches it sees that it goes on.
+const TURN: Duration = Duration::from_secs(5);
 
 /// How long a draining bot waits for ends that are being carried out.
 const ENDS_CARRIED_OUT: Duration = Duration::from_secs(20);
@@ -84,6 +91,11 @@ pub struct Bot {
     pub(crate) item_failures: Strikes,
     pub(crate) state: BotState,
     pub(crate) last_reason: Option<String>,
+    /// What the site has failed at lately.
+    pub(crate) outage: Outage,
+    pub(crate) store_trouble: StoreTrouble,
+    pub(crate) steps: Steps,
+    lifetime: Lifetime,
     /// The most items it may hold now, where that changes.
     limit: Option<watch::Receiver<usize>>,
 }
@@ -127,8 +139,10 @@ impl Bot {
     #[must_use]
     pub fn new(config: BotConfig, parts: Parts) -> Self {
         let (abandonment, breaker) = (&config.abandonment, &config.breaker);
+        let mut rng = fastrand::Rng::with_seed(config.seed);
         Self {
-            rng: fastrand::Rng::with_seed(config.seed),
+            lifetime: Lifetime::begin(abandonment.max_lifetime.get(), rng.f64(), Instant::now()),
+            rng,
             holds: BTreeMap::new(),
             line: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -143,6 +157,9 @@ impl Bot {
             item_failures: Abandonment::after(count(abandonment.item_failures)).in_a_row(),
             state: BotState::Starting,
             last_reason: None,
+            outage: Outage::default(),
+            store_trouble: StoreTrouble::default(),
+            steps: Steps::default(),
             limit: None,
             config,
             parts,
@@ -154,6 +171,13 @@ impl Bot {
     #[must_use]
     pub fn limited_to(mut self, limit: watch::Receiver<usize>) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// The same, counting the steps that it finishes into `steps`.
+    #[must_use]
+    pub fn counted_by(mut self, steps: Steps) -> Self {
+        self.steps = steps;
         self
     }
 
@@ -184,12 +208,15 @@ impl Bot {
         };
         let mut drain_by = None;
         loop {
+            self.steps.finish();
             self.publish_status();
             if drain.is_cancelled() {
                 let by = *drain_by.get_or_insert_with(|| Instant::now() + self.config.drain.deadline.get());
                 if self.drained(by) {
                     return BotExit::Drained;
                 }
+            } else if let Some(exit) = self.makes_room() {
+                return exit;
             }
             self.collect_ends();
             let now = Instant::now();
@@ -200,7 +227,7 @@ impl Bot {
                     }
                     continue;
                 }
-                Next::Step(NextStep::Idle(until)) | Next::Wait(until) => until,
+                Next::Step(NextStep::Idle(until)) | Next::Wait(until) => until.min(now + TURN),
                 Next::Step(step) => {
                     if let Err(exit) = self.take_step(step).await {
                         return exit;
@@ -223,9 +250,11 @@ impl Bot {
             };
         }
         let open = self.holds.values().any(|hold| matches!(hold.stage, Stage::Open | Stage::Completing));
+        // The page is what says that the site is back where there is no item to say so.
+        let looks = open || self.state == BotState::SiteUnavailable;
         Next::Step(next_step(
             &Situation {
-                probe_due: open.then_some(self.health.next_probe),
+                probe_due: looks.then_some(self.health.next_probe),
                 answered: self.health.answered,
                 quiet: self.config.abandonment.unresponsive.get() / 3,
                 waiting: self.line.len(),
@@ -280,6 +309,7 @@ impl Bot {
             && self.health.page_connected
             && self.breaker.allows(Instant::now())
             && !self.worn_out()
+            && !self.lifetime.is_over()
     }
 
     fn claimed(&mut self, claim: Box<dyn Claim>) {
@@ -311,6 +341,27 @@ impl Bot {
         over || self.holds.is_empty()
     }
 
+    /// Why it ends to make room for another, if it does: it is old enough, or has seen nothing of the site for long.
+    fn makes_room(&mut self) -> Option<BotExit> {
+        let now = Instant::now();
+        let was_over = self.lifetime.is_over();
+        if let Some(by) = self.lifetime.look(self.config.drain.deadline.get(), now) {
+            if !was_over {
+                tracing::info!(
+                    slot = self.config.slot,
+                    held = self.holds.len(),
+                    "old enough: it takes nothing more"
+                );
+            }
+            self.state = BotState::Draining;
+            return (self.holds.is_empty() || now >= by).then_some(BotExit::Recycled);
+        }
+        let gives_up = self.state == BotState::SiteUnavailable
+            && self.outage.lasts(now) >= PATIENCE
+            && self.holds.values().all(|hold| hold.stage == Stage::Waiting);
+        gives_up.then_some(BotExit::SiteUnavailable)
+    }
+
     fn consumer(&self) -> impl Future<Output = Result<Box<dyn Consumer>, QueueError>> + use<> {
         let name = format!("{}-bot-{}", self.config.fleet, self.config.slot);
         let options = ConsumerOptions { name, holds: self.config.holds, lanes: self.config.lanes.clone() };
@@ -340,6 +391,7 @@ impl Bot {
         }
         self.ends.shutdown().await;
         for hold in std::mem::take(&mut self.holds).into_values() {
+            self.steps.finish();
             let Some(mut claim) = hold.claim else { continue };
             self.parts.tally.add(|t| t.released += 1);
             self.parts.metrics.items.with_label_values(&["released"]).inc();
@@ -375,14 +427,24 @@ impl Bot {
             abandoned: self.health.abandoned,
             memory_mib: self.health.memory.map(|bytes| bytes / (1024 * 1024)),
         };
+        let (state, last_reason) = self.shown_state(now);
         BotStatus {
             slot: self.config.slot,
-            state: self.state,
-            last_reason: self.last_reason.clone(),
+            state,
+            last_reason,
             holds: self.holds.values().map(|hold| hold_status(hold, now)).collect(),
             capacity: self.may_hold(),
             browser,
             exit: None,
+        }
+    }
+
+    /// A bot that goes about its work says so, unless the store takes nothing of it.
+    fn shown_state(&self, now: Instant) -> (BotState, Option<String>) {
+        let trouble = self.store_trouble.told(now);
+        match (self.state, trouble) {
+            (BotState::Working | BotState::Draining, Some(why)) => (BotState::StoreUnreachable, Some(why)),
+            (state, _) => (state, self.last_reason.clone()),
         }
     }
 

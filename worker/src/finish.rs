@@ -146,7 +146,8 @@ impl Bot {
     fn spawn_end(&mut self, claim: Box<dyn Claim>, ending: Ending) {
         let repeats = self.parts.metrics.repeats.clone();
         let repeated = move |what: &str| repeats.with_label_values(&[what]).inc();
-        self.ends.spawn(carry_out(claim, ending, self.parts.store.clone(), Box::new(repeated)));
+        let (store, trouble) = (self.parts.store.clone(), self.store_trouble.clone());
+        self.ends.spawn(carry_out(claim, ending, store, trouble, Box::new(repeated)));
     }
 
     /// Takes note of every end that has been carried out.

@@ -2,7 +2,8 @@
 //!
 //! A [`Bot`] is one Chrome and the items it holds. Its life is a loop of small steps, one at a time, because a
 //! browser does one thing at a time: `schedule` says which step is next, `judgement` what an observation means
-//! for an item, `blame` which item is suspected when a browser dies. Those three are pure. `bot` carries the
+//! for an item, `blame` which item is suspected when a browser dies, `outage` and `lifetime` when a bot makes room for
+//! another. Those five are pure. `bot` carries the
 //! steps out, `open`, `probe` and `abandon` being its parts, and `storing` puts artifacts away beside the loop, so that a slow store never
 //! keeps the browser from being watched.
 
@@ -14,12 +15,16 @@ pub mod exit;
 mod finish;
 pub mod hold;
 pub mod judgement;
+pub mod lifetime;
 pub mod metrics;
 mod open;
+pub mod outage;
 mod owner;
 mod probe;
 pub mod schedule;
 pub mod status;
+mod steps;
+mod store_trouble;
 mod storing;
 pub mod tally;
 
@@ -28,4 +33,5 @@ pub use config::BotConfig;
 pub use exit::BotExit;
 pub use metrics::WorkerMetrics;
 pub use status::BotStatus;
+pub use steps::Steps;
 pub use tally::{Tally, Totals};

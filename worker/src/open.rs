@@ -9,6 +9,7 @@ use crate::{
     bot::Bot,
     exit::BotExit,
     hold::{Hold, Stage},
+    outage::Failed,
     owner::stranger,
     status::BotState,
     storing::Ending,
@@ -80,6 +81,7 @@ impl Bot {
         self.health.answered = now;
         self.health.opened += 1;
         self.breaker.success(now);
+        self.outage.end();
         self.item_failures.pardon();
         self.state = BotState::Working;
         if let Some(hold) = self.holds.get_mut(id) {
@@ -136,6 +138,7 @@ impl Bot {
             self.fail(id, Reason::OpenFailed, &error.to_string()).await;
         } else {
             self.state = BotState::SiteUnavailable;
+            self.outage.fail(Failed::Item, now);
             self.parts.metrics.abandoned.with_label_values(&["item", "site"]).inc();
             self.begin_end(id, Ending::Released);
         }

@@ -12,6 +12,7 @@ use crate::{
     hold::Stage,
     judgement::{Judgement, judge},
     open::crashed,
+    outage::Failed,
     status::BotState,
 };
 
@@ -44,6 +45,7 @@ impl Bot {
         }
         for (id, error) in failed {
             self.tab_failed(&id, &error).await?;
+            self.steps.finish();
         }
         if !self.look_at_page(page).await? {
             return Ok(());
@@ -55,6 +57,7 @@ impl Bot {
             let unseen = Observation::Lost { why: "not among the open items".to_owned() };
             let observation = items.get(&id).cloned().unwrap_or(unseen);
             self.observe(&id, &observation).await?;
+            self.steps.finish();
             if self.browser.is_none() {
                 break;
             }
@@ -67,6 +70,10 @@ impl Bot {
         match page {
             PageState::Connected => {
                 self.health.page_connected = true;
+                if self.outage.is_disproved_by_page(self.config.breaker.cooldown.get(), Instant::now()) {
+                    self.outage.end();
+                    self.state = BotState::Working;
+                }
                 return Ok(true);
             }
             PageState::Disconnected { waiting: true, why } => {
@@ -90,7 +97,9 @@ impl Bot {
         tracing::warn!(slot = self.config.slot, %why, "the site is unavailable");
         self.last_reason = Some(why.to_owned());
         self.state = BotState::SiteUnavailable;
-        self.breaker.failure(Instant::now());
+        let now = Instant::now();
+        self.breaker.failure(now);
+        self.outage.fail(Failed::Page, now);
     }
 
     /// Loads the shared page anew, no more often than the breaker lets it. A page that cannot be loaded goes

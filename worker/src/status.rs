@@ -18,6 +18,8 @@ pub enum BotState {
     Rebuilding,
     /// Not opening items, because the site, not the bot, is at fault.
     SiteUnavailable,
+    /// Holding on: the store takes nothing of what has ended.
+    StoreUnreachable,
     /// Taking no more items.
     Draining,
     /// Ended.

@@ -7,11 +7,12 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
-use scrapefleet_policy::{Backoff, Policy, Retry, Timeout};
+use scrapefleet_policy::{Backoff, Cause, Policy, Retry, Timeout};
 use scrapefleet_queue::{Claim, Failure, QueueError, Reason};
 use scrapefleet_store::{ArtifactStore, Key, Metadata, Put};
+use tokio::time::Instant;
 
-use crate::owner::stranger;
+use crate::{owner::stranger, store_trouble::StoreTrouble};
 
 /// How long one put may take. A put of the largest artifact to a slow store takes seconds; past this the
 /// connection is taken for dead.
@@ -94,10 +95,11 @@ pub(crate) async fn carry_out(
     mut claim: Box<dyn Claim>,
     mut ending: Ending,
     store: Arc<dyn ArtifactStore>,
+    trouble: StoreTrouble,
     repeated: Box<Repeated>,
 ) -> Outcome {
     let item = claim.task().id.clone();
-    let kept = keep_all(store.as_ref(), &mut ending, repeated.as_ref()).await;
+    let kept = keep_all(store.as_ref(), &mut ending, &trouble, repeated.as_ref()).await;
     let (put, error) = match kept {
         Ok(put) => (put, finish(claim.as_mut(), &ending, repeated.as_ref()).await.err()),
         Err(error) => (None, Some(error)),
@@ -109,11 +111,12 @@ pub(crate) async fn carry_out(
 async fn keep_all(
     store: &dyn ArtifactStore,
     ending: &mut Ending,
+    trouble: &StoreTrouble,
     repeated: &Repeated,
 ) -> Result<Option<Put>, EndError> {
     let mut put = None;
     if let Ending::Stored(object) | Ending::Gone(object) = ending {
-        put = Some(keep(store, object, repeated).await?);
+        put = Some(keep(store, object, trouble, repeated).await?);
     }
     if let (Some(Put::AlreadyStored), Ending::Stored(object)) = (put, &*ending)
         && let Some(dead) = displaced(store, object).await?
@@ -139,14 +142,28 @@ async fn displaced(store: &dyn ArtifactStore, object: &Object) -> Result<Option<
 }
 
 /// Stores an object, however long the store is away, within the bound.
-async fn keep(store: &dyn ArtifactStore, object: &Object, repeated: &Repeated) -> Result<Put, EndError> {
-    patiently("put", PUT)
+async fn keep(
+    store: &dyn ArtifactStore,
+    object: &Object,
+    trouble: &StoreTrouble,
+    repeated: &Repeated,
+) -> Result<Put, EndError> {
+    let putting = trouble.putting();
+    let told = Arc::clone(&putting);
+    let put = patiently("put", PUT)
+        .on_retry(move |_, why, _| match why {
+            Cause::Error(error) => told.failed(error, Instant::now()),
+            Cause::Expired(expired) => told.failed(expired, Instant::now()),
+        })
         .run(|attempt| async move {
             let put = store.put_new(&object.key, object.bytes.clone(), &object.metadata).await;
             put.inspect_err(|error| note("put", &object.key, attempt, error, repeated))
         })
-        .await
-        .map_err(|failed| EndError::Store(failed.to_string()))
+        .await;
+    if put.is_ok() {
+        putting.succeeded();
+    }
+    put.map_err(|failed| EndError::Store(failed.to_string()))
 }
 
 /// Stores what was seen at a failure, once each: a dead letter without a picture is better than none.

@@ -6,6 +6,7 @@ mod rig;
 use std::time::Duration;
 
 use rig::{Rig, Running};
+use scrapefleet_api::Period;
 use scrapefleet_browser::{
     Fault, Item, Step,
     fake::{FakeSite, Life, Mishap},
@@ -73,6 +74,9 @@ async fn run(seed: u64) {
     let site = FakeSite::new().with_latency(millis(&mut rng, 1..60));
     let mut rig = Rig::on(if rng.bool() { site.in_tabs() } else { site });
     rig.config.holds = rng.usize(1..12);
+    if rng.bool() {
+        rig.config.abandonment.max_lifetime = Period::secs(rng.u64(30..600));
+    }
     rig.config.retry =
         Retry::times(6).backoff(Backoff::from(Duration::from_millis(500)).to(Duration::from_secs(30)));
     let items: Vec<_> = (0..ITEMS).map(|n| rig.site.add(&format!("i{n}"), life(&mut rng))).collect();

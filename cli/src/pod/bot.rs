@@ -3,14 +3,21 @@
 use std::sync::Arc;
 
 use scrapefleet_policy::{Clock, SystemClock};
-use scrapefleet_worker::{Bot, BotExit, BotStatus, Parts, Signals, Tally, WorkerMetrics, status::BotState};
+use scrapefleet_worker::{
+    Bot, BotExit, BotStatus, Parts, Signals, Steps, Tally, WorkerMetrics, status::BotState,
+};
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
     time::{Duration, MissedTickBehavior, interval},
 };
 
-use super::{Ending, factory, port::Port, share, signals};
+use super::{
+    Ending, factory, no_thread,
+    port::Port,
+    share, signals,
+    watchdog::{Mark, Watchdog, steps_within},
+};
 use crate::{CliError, args::BotArgs, fleet::Fleet};
 
 /// How often the pod shows what its bot is doing.
@@ -32,7 +39,13 @@ pub async fn bot(args: &BotArgs) -> Ending {
 async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let signals = signals::listen()?;
     let fleet = Fleet::load(&args.pod.fleet)?;
-    let port = Port::open("bot", args.pod.port).await?;
+    let (within, steps) = (steps_within(&fleet.spec), Steps::default());
+    let port = Port::open("bot", args.pod.port, within).await?;
+    let counted = steps.clone();
+    let mark = Mark { what: "the bot's steps", within, count: Box::new(move || counted.finished()) };
+    // Dropped last: ending in order is watched too.
+    let _watchdog = Watchdog::over_process(vec![port.runtime(), mark], args.pod.termination_log.clone())
+        .map_err(no_thread)?;
     let factory = factory(&fleet, &args.pod)?;
     let mut config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
     // Until its share is known, that of a bot in the largest fleet.
@@ -49,7 +62,8 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
-    let exit = run(Bot::new(config, parts).limited_to(limit), signals, &seen, &tally, &port).await;
+    let bot = Bot::new(config, parts).limited_to(limit).counted_by(steps.clone());
+    let exit = run(bot, signals, &steps, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.
     if let Err(error) = queue.close().await {
@@ -63,11 +77,12 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
 async fn run(
     bot: Bot,
     signals: Signals,
+    steps: &Steps,
     seen: &watch::Receiver<BotStatus>,
     tally: &Tally,
     port: &Port,
 ) -> BotExit {
-    let mut seen = seen.clone();
+    let mut finished = steps.finished();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut running = std::pin::pin!(bot.run(signals));
@@ -75,10 +90,12 @@ async fn run(
         tokio::select! {
             exit = &mut running => return exit,
             _ = looks.tick() => {
-                if seen.has_changed().unwrap_or(false) {
+                let now = steps.finished();
+                if now != finished {
+                    finished = now;
                     port.progress.made();
                 }
-                let status = seen.borrow_and_update().clone();
+                let status = seen.borrow().clone();
                 port.show(shown(&status, tally), trouble(&status));
             }
         }
@@ -103,6 +120,7 @@ fn trouble(status: &BotStatus) -> Option<String> {
         BotState::Starting => Some("starting".to_owned()),
         BotState::Rebuilding => because("its browser is rebuilt"),
         BotState::SiteUnavailable => because("the site is unavailable"),
+        BotState::StoreUnreachable => because("the store takes nothing"),
         BotState::Ended => Some("ended".to_owned()),
     }
 }
@@ -122,6 +140,8 @@ mod tests {
         status.last_reason = Some("HTTP 503".to_owned());
         status.state = BotState::SiteUnavailable;
         assert_eq!(trouble(&status).as_deref(), Some("the site is unavailable: HTTP 503"));
+        status.state = BotState::StoreUnreachable;
+        assert_eq!(trouble(&status).as_deref(), Some("the store takes nothing: HTTP 503"));
     }
 
     #[test]

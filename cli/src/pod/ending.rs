@@ -30,8 +30,11 @@ impl Ending {
     /// How a bot ended; `last` is what went wrong last.
     pub(super) fn of_bot(exit: BotExit, last: Option<&str>) -> Self {
         let message = match exit {
-            BotExit::Drained | BotExit::Released => None,
-            BotExit::BrowserNotRebuilt | BotExit::QueueUnreachable => last.map(shortened),
+            BotExit::Drained | BotExit::Released | BotExit::Recycled => None,
+            BotExit::BrowserNotRebuilt
+            | BotExit::SiteUnavailable
+            | BotExit::QueueUnreachable
+            | BotExit::NoProgress => last.map(shortened),
         };
         Self { code: exit.code(), reason: reason(exit.code()), message }
     }
@@ -40,6 +43,12 @@ impl Ending {
     pub(super) fn of_error(error: &CliError) -> Self {
         let code = error.exit_code();
         Self { code, reason: reason(code), message: Some(shortened(&error.to_string())) }
+    }
+
+    /// Its watchdog ends it, because something stands still.
+    pub(super) fn of_standstill(what: &str) -> Self {
+        let code = BotExit::NoProgress.code();
+        Self { code, reason: reason(code), message: Some(shortened(what)) }
     }
 
     /// It ended because it was told to, holding nothing.
@@ -64,9 +73,12 @@ fn reason(code: u8) -> &'static str {
         0 => "Drained",
         10 => "BrowserNotRebuilt",
         11 => "Released",
+        12 => "SiteUnavailable",
         13 => "QueueUnreachable",
         14 => "StoreUnreachable",
         15 => "BadConfiguration",
+        16 => "Recycled",
+        20 => "NoProgress",
         _ => "Failed",
     }
 }
@@ -103,5 +115,25 @@ mod tests {
         assert_eq!(drained, Ending::drained());
         let broken = Ending::of_bot(BotExit::BrowserNotRebuilt, Some("no Chrome"));
         assert_eq!((broken.code, broken.message.as_deref()), (10, Some("no Chrome")));
+        let recycled = Ending::of_bot(BotExit::Recycled, Some("an old trouble"));
+        assert_eq!((recycled.code, recycled.reason, recycled.message), (16, "Recycled", None));
+    }
+
+    #[test]
+    fn every_end_of_a_bot_has_its_word() {
+        for exit in [
+            BotExit::Drained,
+            BotExit::BrowserNotRebuilt,
+            BotExit::Released,
+            BotExit::SiteUnavailable,
+            BotExit::QueueUnreachable,
+            BotExit::Recycled,
+            BotExit::NoProgress,
+        ] {
+            assert_eq!(Ending::of_bot(exit, None).reason, format!("{exit:?}"));
+        }
+        let stuck = Ending::of_standstill("the runtime: nothing has moved for 3.2s");
+        assert_eq!((stuck.code, stuck.reason), (20, "NoProgress"));
+        assert!(stuck.message.unwrap().contains("runtime"));
     }
 }

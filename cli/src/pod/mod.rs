@@ -5,6 +5,7 @@ mod ending;
 mod port;
 mod share;
 mod signals;
+mod watchdog;
 mod watcher;
 
 use std::sync::Arc;
@@ -19,6 +20,11 @@ pub use ending::Ending;
 pub use watcher::watcher;
 
 use crate::{CliError, args::PodArgs, fleet::Fleet};
+
+/// The watchdog could not be started.
+fn no_thread(error: std::io::Error) -> CliError {
+    CliError::Machine(format!("the watchdog's thread cannot be started: {error}"))
+}
 
 /// Makes browsers in the pod's Chrome, at the pace of the pod's share.
 fn factory(fleet: &Fleet, args: &PodArgs) -> Result<Arc<RecipeFactory>, CliError> {

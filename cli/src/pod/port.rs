@@ -2,6 +2,10 @@
 
 use std::{
     net::{Ipv6Addr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -13,16 +17,14 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
+use super::watchdog::Mark;
 use crate::CliError;
 
 /// How often the process proves that it is alive.
 const BEAT: Duration = Duration::from_millis(500);
 
-/// When it has not for this long, it hangs.
-const BEATS_WITHIN: Duration = Duration::from_secs(10);
-
-/// When no step was finished for this long, nothing moves: the longest is starting a browser, which has a minute.
-const STEPS_WITHIN: Duration = Duration::from_secs(90);
+/// When it has not for this long, it hangs: six beats are missing, and nothing in it takes its threads for a second.
+const BEATS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The port of a pod, with its three signals of health.
 pub(super) struct Port {
@@ -33,34 +35,44 @@ pub(super) struct Port {
     pub(super) ready: Check,
     /// Whether it gets somewhere.
     pub(super) progress: Progress,
+    beats: Arc<AtomicU64>,
     beating: JoinHandle<()>,
 }
 
 impl Port {
-    /// Serves on every address of the pod.
-    pub(super) async fn open(program: &str, port: u16) -> Result<Self, CliError> {
+    /// Serves on every address of the pod. `steps` is how long the program may get nowhere.
+    pub(super) async fn open(program: &str, port: u16, steps: Duration) -> Result<Self, CliError> {
         let broken = |error: &dyn std::fmt::Display| CliError::Machine(error.to_string());
         let metrics = Metrics::new(program, env!("CARGO_PKG_VERSION")).map_err(|error| broken(&error))?;
         let health = Health::new();
         let (status, shown) = watch::channel(Value::Null);
-        let (ready, progress) = (health.check(program, "starting"), health.progress(program, STEPS_WITHIN));
+        let (ready, progress) = (health.check(program, "starting"), health.progress(program, steps));
         let beat = health.heartbeat("process", BEATS_WITHIN);
         let endpoints = Endpoints { metrics: metrics.clone(), health, status: Status::watch(shown) };
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         let server = Server::start(address, endpoints).await.map_err(|error| broken(&error))?;
+        let beats = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&beats);
         let beating = tokio::spawn(async move {
-            let mut beats = interval(BEAT);
-            beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ticks = interval(BEAT);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                beats.tick().await;
+                ticks.tick().await;
                 beat.beat();
+                counted.fetch_add(1, Relaxed);
             }
         });
-        Ok(Self { server, metrics, status, ready, progress, beating })
+        Ok(Self { server, metrics, status, ready, progress, beats, beating })
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The runtime itself, for the watchdog.
+    pub(super) fn runtime(&self) -> Mark {
+        let beats = Arc::clone(&self.beats);
+        Mark { what: "the runtime", within: BEATS_WITHIN, count: Box::new(move || beats.load(Relaxed)) }
     }
 
     /// Shows what the pod is doing, and whether it can take work: `trouble` is why not.
@@ -73,7 +85,7 @@ impl Port {
     }
 
     pub(super) async fn close(self) {
-        self.beating.abort();
         self.server.stop().await;
+        self.beating.abort();
     }
 }

@@ -11,11 +11,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Ending, factory, port::Port, share, signals};
+use super::{Ending, factory, no_thread, port::Port, share, signals, watchdog::Watchdog};
 use crate::{CliError, args::WatcherArgs, fleet::Fleet};
 
 /// How often the pod shows what its watcher is doing.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Without an answered look at the list for this long it gets nowhere. It is told of and not ended for it: while a site is
+/// down, looks are rare.
+const LOOKS_WITHIN: Duration = Duration::from_secs(90);
 
 /// How long the watcher is given to queue what it has seen and to end its browser.
 const STOPS: Duration = Duration::from_secs(15);
@@ -36,7 +40,9 @@ pub async fn watcher(args: &WatcherArgs) -> Ending {
 async fn work(args: &WatcherArgs) -> Result<(), CliError> {
     let signals = signals::listen()?;
     let fleet = Fleet::load(&args.pod.fleet)?;
-    let port = Port::open("watcher", args.pod.port).await?;
+    let port = Port::open("watcher", args.pod.port, LOOKS_WITHIN).await?;
+    let _watchdog =
+        Watchdog::over_process(vec![port.runtime()], args.pod.termination_log.clone()).map_err(no_thread)?;
     let factory = factory(&fleet, &args.pod)?;
     if let Some(file) = args.pod.share.clone() {
         let factory = Arc::clone(&factory);

@@ -129,6 +129,10 @@ async fn keep(config: BotConfig, parts: Parts, signals: Signals) -> Result<(), S
         if !exit.wants_replacement() {
             return Ok(());
         }
+        if !exit.counts_against_slot() {
+            tracing::info!(slot = config.slot, ?exit, "another bot takes its place");
+            continue;
+        }
         let now = Instant::now();
         if replacements.strike(now) == Verdict::Abandon {
             return Err(given_up(&config, exit, &parts.status.borrow()));

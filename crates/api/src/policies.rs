@@ -20,7 +20,7 @@ pub struct PoliciesSpec {
     pub retry: RetrySpec,
     /// Other ways, when the first way fails.
     pub fallback: FallbackSpec,
-    /// When to throw away an item, a browser, a page.
+    /// When to throw away an item, a browser, a page, a bot.
     pub abandonment: AbandonmentSpec,
     /// When to stop opening because the site, not the bot, is at fault.
     pub breaker: BreakerSpec,
@@ -91,7 +91,7 @@ pub struct FallbackSpec {
     pub open_in_tab: bool,
 }
 
-/// When to throw away an item, a browser, a page.
+/// When to throw away an item, a browser, a page, a bot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AbandonmentSpec {
@@ -113,6 +113,24 @@ pub struct AbandonmentSpec {
     /// A browser is recycled above this many MiB (PSS of the whole tree), when the bot can see it.
     #[schemars(range(min = 256, max = 65_536))]
     pub recycle_above_mib: i32,
+    /// A bot that is older takes nothing more, waits up to `drain.deadline` for what it holds, and makes room for a new one
+    /// (exit code 16). Chance takes up to a tenth of it, so that bots of one age do not all go at once.
+    #[schemars(extend("x-kubernetes-validations" = [between("10s", "8760h")]))]
+    pub max_lifetime: Period,
+    /// When a bot or a watcher that does not answer is ended by its node; on Kubernetes only.
+    pub liveness: LivenessSpec,
+}
+
+/// When a pod's program that does not answer is ended by its node. Busy and full ones answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LivenessSpec {
+    /// How often it is asked, and has a second to answer; rounded up to whole seconds.
+    #[schemars(extend("x-kubernetes-validations" = [between("1s", "1m")]))]
+    pub period: Period,
+    /// This many times without an answer in a row end it.
+    #[schemars(range(min = 1, max = 100))]
+    pub failures: i32,
 }
 
 /// When to stop opening because the site is at fault.
@@ -163,7 +181,16 @@ impl Default for AbandonmentSpec {
             rebuilds_within: Period::minutes(5),
             recycle_after_items: 500,
             recycle_above_mib: 1500,
+            max_lifetime: Period::minutes(24 * 60),
+            liveness: LivenessSpec::default(),
         }
+    }
+}
+
+impl Default for LivenessSpec {
+    fn default() -> Self {
+        // A program that was stopped is noticed within six seconds: up to one until it is asked, then four times one.
+        Self { period: Period::secs(1), failures: 4 }
     }
 }
 

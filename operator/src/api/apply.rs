@@ -127,7 +127,7 @@ impl Apply<'_> {
     async fn create(&self, action: &Action) -> Result<(), Failed> {
         let Action::Create { role, slot, failures, probes_site, why } = action else { return Ok(()) };
         let follows = match why {
-            WhyCreate::Replaces { uid, .. } => Some(uid.as_str()),
+            WhyCreate::Replaces { uid, .. } | WhyCreate::Abandons { uid, .. } => Some(uid.as_str()),
             WhyCreate::Needed | WhyCreate::Exchange => None,
         };
         let made = Made {

@@ -92,12 +92,21 @@ fn done_news(done: &[Action]) -> Vec<News> {
 
 fn replaced(action: &Action) -> Option<News> {
     let Action::Create { role, slot, why: WhyCreate::Replaces { pod, exit, .. }, .. } = action else {
-        return None;
+        return given_up(action);
     };
     let said = exit.message.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
     let note = format!("{} {slot} ({pod}) is replaced: {}{said}", role.word(), exit.why.sentence());
     let warning = exit.why.blame() != Blame::Nobody;
     Some(News { warning, reason: exit.why.word().into(), action: "Replace", note })
+}
+
+/// A pod is given up although nobody has seen it end.
+fn given_up(action: &Action) -> Option<News> {
+    let Action::Create { role, slot, why: WhyCreate::Abandons { pod, why, .. }, .. } = action else {
+        return None;
+    };
+    let note = format!("{pod} is given up and replaced by {} {slot}: {}", role.word(), why.sentence());
+    Some(News { warning: true, reason: why.word().into(), action: "Replace", note })
 }
 
 /// Conditions that were not bad before and are now.
@@ -124,7 +133,7 @@ fn turned(before: &ScrapeFleetStatus, after: &ScrapeFleetStatus) -> Vec<News> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Exit, ExitReason, fixture::second};
+    use crate::plan::{Abandoned, Exit, ExitReason, fixture::second};
 
     fn create(why: WhyCreate) -> Action {
         Action::Create { role: Role::Bot, slot: 2, failures: 0, probes_site: false, why }
@@ -142,6 +151,14 @@ mod tests {
         assert_eq!(news.len(), 1);
         assert_eq!((news[0].warning, news[0].reason.as_str()), (true, "BrowserNotRebuilt"));
         assert!(news[0].note.contains("bot 2 (p)") && news[0].note.contains("five browsers"), "{news:?}");
+    }
+
+    #[test]
+    fn giving_up_says_why() {
+        let why = Abandoned::Unreachable;
+        let news = done_news(&[create(WhyCreate::Abandons { pod: "p".into(), uid: "u".into(), why })]);
+        assert_eq!((news.len(), news[0].warning, news[0].reason.as_str()), (1, true, "Unreachable"));
+        assert_eq!(news[0].note, "p is given up and replaced by bot 2: its node is gone or cut off");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use scrapefleet_api::ScrapeFleetSpec;
+use scrapefleet_api::{ScrapeFleetSpec, policies::LivenessSpec};
 
 use super::{
     pod::Made,
@@ -20,6 +20,9 @@ const WEBDRIVER: &str = "http://127.0.0.1:4444";
 
 /// Where Kubernetes reads why a program ended.
 const TERMINATION_LOG: &str = "/dev/termination-log";
+
+/// How long a program may take to answer that it is alive, in seconds.
+const LIVENESS_TIMEOUT: i32 = 1;
 
 /// The program.
 pub(super) fn main(spec: &ScrapeFleetSpec, made: &Made, resources: ResourceRequirements) -> Container {
@@ -36,8 +39,8 @@ pub(super) fn main(spec: &ScrapeFleetSpec, made: &Made, resources: ResourceRequi
         resources: Some(resources),
         security_context: Some(restricted()),
         // Its server answers as soon as it runs; what takes long to start is Chrome, and that has started before.
-        startup_probe: Some(http("/livez", 1, 2, 60)),
-        liveness_probe: Some(http("/livez", 5, 3, 6)),
+        startup_probe: Some(ending_at_once(http("/livez", 1, 2, 60))),
+        liveness_probe: Some(liveness(&spec.policies.abandonment.liveness)),
         readiness_probe: Some(http("/readyz", 2, 2, 3)),
         volume_mounts: Some(volumes::main_mounts(spec, made.role)),
         ..Container::default()
@@ -81,6 +84,19 @@ fn args(spec: &ScrapeFleetSpec, made: &Made) -> Vec<String> {
     flag("namespace", made.namespace.to_owned());
     flag("termination-log", TERMINATION_LOG.to_owned());
     args
+}
+
+/// Whether the program answers; it does so from memory, however busy or full it is.
+fn liveness(spec: &LivenessSpec) -> Probe {
+    let whole_seconds = spec.period.get().as_millis().div_ceil(1000);
+    let period = i32::try_from(whole_seconds).unwrap_or(i32::MAX);
+    ending_at_once(http("/livez", period, LIVENESS_TIMEOUT, spec.failures))
+}
+
+/// A program that does not answer hears no SIGTERM either: without this its node would wait for the pod's whole grace
+/// period, which is as long as a drain.
+fn ending_at_once(probe: Probe) -> Probe {
+    Probe { termination_grace_period_seconds: Some(1), ..probe }
 }
 
 fn http(path: &str, period: i32, timeout: i32, failures: i32) -> Probe {

@@ -13,7 +13,7 @@ use crate::{
     Observed,
     api::{Applied, Apply, CALL, Doomed, Failed, words},
     names,
-    observe::{Outside, Supply, Target, ends_by, observe},
+    observe::{Heard, Outside, Supply, Target, ends_by, observe},
     plan::{Action, Depth, Fleet, ObservedPod, Plan, Situation, plan, share_of_new},
     prepared::Prepared,
     session::Session,
@@ -93,12 +93,12 @@ impl Look<'_> {
         let ours = || pods.iter().filter(|pod| self.owns(pod));
         let outside = self.context.depths.of(&self.key.0, &self.key.1);
         let depth = outside.as_ref().map(|outside| outside.depth.clone());
-        let report = |pod: &Pod| match &pod.metadata.uid {
+        let heard = |pod: &Pod| match &pod.metadata.uid {
             Some(uid) => self.context.reports.of(uid),
-            None => Observed::unread("it has no uid"),
+            None => Heard::nothing("it has no uid"),
         };
         Seen {
-            pods: ours().filter_map(|pod| observe(pod, report(pod))).collect(),
+            pods: ours().filter_map(|pod| observe(pod, heard(pod))).collect(),
             ends_by: ours().filter_map(|pod| ends_by(pod)).collect(),
             depth: depth.unwrap_or_else(|| Observed::unread("the queue was not looked at yet")),
             outside,

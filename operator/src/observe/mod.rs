@@ -10,5 +10,5 @@ pub(crate) use depth::credentials;
 pub use depth::{DepthReader, Outside};
 pub(crate) use pod::shown;
 pub use pod::{ends_by, observe};
-pub use reports::{Reports, Target};
+pub use reports::{Heard, Reports, Target};
 pub use secrets::{Data, Secrets, Supply};

@@ -8,9 +8,10 @@ use k8s_openapi::{
 use scrapefleet_telemetry::escape;
 use serde::Deserialize;
 
+use super::Heard;
 use crate::{
-    Observed, names,
-    plan::{Exit, ExitReason, ObservedPod, Report, Role, Stage},
+    names,
+    plan::{Exit, ExitReason, Hindrance, ObservedPod, Obstacle, Role, Stage},
 };
 
 /// The longest text of a pod's that is shown, in characters.
@@ -26,7 +27,7 @@ struct Farewell {
 
 /// The pod as the plan sees it; none where it is not one of ours, whatever its labels say.
 #[must_use]
-pub fn observe(pod: &Pod, report: Observed<Report>) -> Option<ObservedPod> {
+pub fn observe(pod: &Pod, heard: Heard) -> Option<ObservedPod> {
     let labels = pod.metadata.labels.as_ref()?;
     let role = Role::from_word(labels.get(names::ROLE)?)?;
     let annotation = |name: &str| pod.metadata.annotations.as_ref()?.get(name);
@@ -44,9 +45,12 @@ pub fn observe(pod: &Pod, report: Observed<Report>) -> Option<ObservedPod> {
         failures: annotation(names::FAILURES).and_then(|text| text.parse().ok()).unwrap_or(0),
         probes_site: is(names::PROBES_SITE),
         share: annotation(names::SHARE).and_then(|text| serde_json::from_str(text).ok()),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        node_gone: pod.status.as_ref().is_some_and(node_gone),
         obstacle: pod.status.as_ref().and_then(obstacle),
+        silent_since: heard.silent_since,
         stage,
-        report,
+        report: heard.report,
     })
 }
 
@@ -122,22 +126,43 @@ fn farewell(terminated: &ContainerStateTerminated) -> Option<String> {
     Some(shown(said.as_deref().unwrap_or(text)))
 }
 
+/// Whether the pod's node does not answer any more: Kubernetes then takes back that the pod is ready, while its containers,
+/// of which nobody can tell anything new, stay as they were said to be. A node that answers never says both.
+fn node_gone(status: &PodStatus) -> bool {
+    let is = |type_: &str| condition(status, type_).map(|(is, _)| is);
+    status.phase.as_deref() == Some("Running")
+        && is("Ready") == Some(false)
+        && is("ContainersReady") == Some(true)
+}
+
 /// What keeps a pod from starting, as its node or the scheduler says.
-fn obstacle(status: &PodStatus) -> Option<String> {
+fn obstacle(status: &PodStatus) -> Option<Obstacle> {
     let containers =
-        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let waiting = containers.filter_map(|container| {
+        || status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let waiting = containers().filter_map(|container| {
         let waiting = container.state.as_ref()?.waiting.as_ref()?;
         let reason = waiting.reason.as_deref()?;
         let usual = matches!(reason, "ContainerCreating" | "PodInitializing");
-        (!usual)
-            .then(|| format!("{}: {reason}: {}", container.name, waiting.message.as_deref().unwrap_or("")))
+        (!usual).then(|| Obstacle {
+            kind: if reason.contains("Image") { Hindrance::Image } else { Hindrance::Container },
+            said: format!("{}: {reason}: {}", container.name, waiting.message.as_deref().unwrap_or("")),
+        })
     });
-    let unscheduled = status.conditions.iter().flatten().filter_map(|condition| {
-        let unscheduled = condition.type_ == "PodScheduled" && condition.status == "False";
-        unscheduled.then(|| format!("no node for it: {}", condition.message.as_deref().unwrap_or("")))
-    });
-    waiting.chain(unscheduled).next().map(|text| shown(&text))
+    let with = |type_: &str, kind, what: &str| {
+        let found = status.conditions.iter().flatten().find(|condition| condition.type_ == type_)?;
+        let said = format!("{what}: {}", found.message.as_deref().unwrap_or(""));
+        (found.status == "False").then_some(Obstacle { kind, said })
+    };
+    let unscheduled = || with("PodScheduled", Hindrance::NoNode, "no node for it");
+    let unprepared = || {
+        let pending = status.phase.as_deref() == Some("Pending");
+        let what = "its node has not prepared its volumes and its network (a Secret that is missing, a disk that is not \
+                    free?); `kubectl describe pod` tells";
+        let found = with("PodReadyToStartContainers", Hindrance::Volume, what);
+        found.filter(|_| pending).map(|found| Obstacle { said: what.to_owned(), ..found })
+    };
+    let found = waiting.into_iter().next().or_else(unscheduled).or_else(unprepared)?;
+    Some(Obstacle { said: shown(&found.said), ..found })
 }
 
 fn since(pod: &Pod, stage: &Stage) -> Option<Timestamp> {
@@ -147,6 +172,8 @@ fn since(pod: &Pod, stage: &Stage) -> Option<Timestamp> {
         (Stage::Ready | Stage::Starting, Some(status)) => {
             condition(status, "Ready").and_then(|(_, at)| at).or(created)
         }
+        // Since it has a node, for one that starts.
+        (_, Some(status)) => condition(status, "PodScheduled").and_then(|(_, at)| at).or(created),
         _ => created,
     }
 }
@@ -179,7 +206,11 @@ mod tests {
     }
 
     fn observed(status: Value) -> ObservedPod {
-        observe(&pod(status), Observed::unread("")).unwrap()
+        observe(&pod(status), Heard::nothing("")).unwrap()
+    }
+
+    fn conditions(of: &[(&str, &str)]) -> Value {
+        of.iter().map(|(type_, status)| json!({ "type": type_, "status": status })).collect()
     }
 
     fn ended(code: i32, message: &str) -> Value {
@@ -249,16 +280,56 @@ mod tests {
         let pod = observed(json!({ "phase": "Pending", "containerStatuses": [
             { "name": "bot", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting },
         ] }));
-        assert_eq!(pod.obstacle.as_deref(), Some("bot: ImagePullBackOff: not found"));
+        let of = |pod: &ObservedPod| pod.obstacle.clone().map(|found| (found.kind, found.said)).unwrap();
+        assert_eq!(of(&pod), (Hindrance::Image, "bot: ImagePullBackOff: not found".into()));
         let no_node = json!([{ "type": "PodScheduled", "status": "False", "message": "0/2 nodes" }]);
         let pod = observed(json!({ "phase": "Pending", "conditions": no_node }));
-        assert_eq!(pod.obstacle.as_deref(), Some("no node for it: 0/2 nodes"));
+        assert_eq!(of(&pod), (Hindrance::NoNode, "no node for it: 0/2 nodes".into()));
+        let config =
+            json!({ "waiting": { "reason": "CreateContainerConfigError", "message": "no key `username`" } });
+        let pod = observed(json!({ "phase": "Pending", "initContainerStatuses": [
+            { "name": "chrome", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": config },
+        ] }));
+        assert_eq!(of(&pod).0, Hindrance::Container);
+        let unprepared = [("PodScheduled", "True"), ("PodReadyToStartContainers", "False")];
+        let pod = observed(json!({ "phase": "Pending", "conditions": conditions(&unprepared) }));
+        assert_eq!(of(&pod).0, Hindrance::Volume);
+        let ended = observed(json!({ "phase": "Running", "conditions": conditions(&unprepared) }));
+        assert_eq!(ended.obstacle, None, "its network is gone because it has ended");
+    }
+
+    #[test]
+    fn a_slow_node_is_worth_a_word_after_a_while() {
+        let scheduled = json!([
+            { "type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:05:00Z" },
+            { "type": "PodReadyToStartContainers", "status": "False" },
+        ]);
+        let pod = observed(json!({ "phase": "Pending", "conditions": scheduled }));
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(pod.since, Some(at("2026-01-01T00:05:00Z")), "since it has a node");
+        assert_eq!(pod.hindered(at("2026-01-01T00:05:30Z")), None);
+        assert!(pod.hindered(at("2026-01-01T00:05:31Z")).unwrap().said.contains("volumes"));
+    }
+
+    #[test]
+    fn a_node_that_is_gone_shows_in_what_is_said_of_its_pods() {
+        let of = |phase: &str, ready: &str, containers: &str| {
+            let said = conditions(&[("Ready", ready), ("ContainersReady", containers)]);
+            observed(json!({ "phase": phase, "conditions": said })).node_gone
+        };
+        assert!(of("Running", "False", "True"));
+        assert!(!of("Running", "False", "False"), "its own probe failed");
+        assert!(!of("Running", "True", "True") && !of("Failed", "False", "True"));
+        assert!(!observed(json!({ "phase": "Running" })).node_gone);
+        let mut placed = pod(json!({ "phase": "Running" }));
+        placed.spec = Some(serde_json::from_value(json!({ "nodeName": "n1", "containers": [] })).unwrap());
+        assert_eq!(observe(&placed, Heard::nothing("")).unwrap().node.as_deref(), Some("n1"));
     }
 
     #[test]
     fn a_pod_with_other_labels_is_not_ours() {
         let mut other = pod(json!({}));
         other.metadata.labels.as_mut().unwrap().insert(names::SLOT.into(), "first".into());
-        assert!(observe(&other, Observed::unread("")).is_none());
+        assert!(observe(&other, Heard::nothing("")).is_none());
     }
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use scrapefleet_policy::{Clock, within};
 use tokio_util::sync::CancellationToken;
@@ -26,8 +27,32 @@ const LARGEST: usize = 1 << 20;
 /// Reports by the uid of the pod. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Reports {
-    known: Arc<Mutex<HashMap<String, Observed<Report>>>>,
+    known: Arc<Mutex<HashMap<String, Heard>>>,
     clock: Arc<dyn Clock>,
+}
+
+/// What was heard of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What it said when it was asked last.
+    pub report: Observed<Report>,
+    /// When it was first asked in vain since it has answered, if it has not answered since.
+    pub silent_since: Option<Timestamp>,
+}
+
+impl Heard {
+    /// Nothing, for this reason.
+    #[must_use]
+    pub fn nothing(why: &str) -> Self {
+        Self { report: Observed::unread(why), silent_since: None }
+    }
+
+    /// Asked at `at` with this answer, after what was heard before.
+    fn after(before: Option<&Self>, report: Observed<Report>, at: Timestamp) -> Self {
+        let silent = report.value().is_none();
+        let since = before.and_then(|before| before.silent_since).unwrap_or(at);
+        Self { report, silent_since: silent.then_some(since) }
+    }
 }
 
 /// A pod that can be asked.
@@ -64,10 +89,10 @@ impl Reports {
         Self { known: Arc::default(), clock }
     }
 
-    /// What the pod with this uid said last.
+    /// What was heard of the pod with this uid.
     #[must_use]
-    pub fn of(&self, uid: &str) -> Observed<Report> {
-        self.lock().get(uid).cloned().unwrap_or_else(|| Observed::unread("it was not asked yet"))
+    pub fn of(&self, uid: &str) -> Heard {
+        self.lock().get(uid).cloned().unwrap_or_else(|| Heard::nothing("it was not asked yet"))
     }
 
     /// Whether the pod with this uid was asked, whatever it said.
@@ -99,10 +124,12 @@ impl Reports {
             Ok(Err(why)) => Observed::unread(why),
             Err(expired) => Observed::unread(expired.to_string()),
         };
-        self.lock().insert(target.uid, observed);
+        let mut known = self.lock();
+        let heard = Heard::after(known.get(&target.uid), observed, asked_at);
+        known.insert(target.uid, heard);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Observed<Report>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -174,7 +201,7 @@ mod tests {
     #[tokio::test]
     async fn a_pod_that_is_gone_is_forgotten() {
         let reports = Reports::new(Arc::new(SystemClock));
-        reports.lock().insert("gone".into(), Observed::unread("x"));
+        reports.lock().insert("gone".into(), Heard::nothing("x"));
         let stop = CancellationToken::new();
         let list = || {
             stop.cancel();
@@ -182,6 +209,26 @@ mod tests {
         };
         reports.keep(&crate::http::client().unwrap(), list, &stop).await;
         assert!(reports.lock().is_empty());
+    }
+
+    #[test]
+    fn silence_begins_with_the_first_question_in_vain_and_ends_with_an_answer() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let said = Observed::Read { value: Report::default(), at: at(0) };
+        let mut heard = None;
+        for (second, answer, since) in [
+            (1, said.clone(), None),
+            (2, Observed::unread("no answer"), Some(2)),
+            (3, Observed::unread("no answer"), Some(2)),
+            (60, Observed::unread("no answer"), Some(2)),
+            (61, said, None),
+            (62, Observed::unread("no answer"), Some(62)),
+        ] {
+            let now = Heard::after(heard.as_ref(), answer, at(second));
+            assert_eq!(now.silent_since, since.map(at), "{second}");
+            heard = Some(now);
+        }
+        assert_eq!(Heard::nothing("not asked").silent_since, None);
     }
 
     #[test]

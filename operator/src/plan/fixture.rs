@@ -46,7 +46,10 @@ pub(crate) fn pod(slot: u32) -> ObservedPod {
         failures: 0,
         probes_site: false,
         share: None,
+        node: None,
+        node_gone: false,
         obstacle: None,
+        silent_since: None,
         report: Observed::Read {
             value: Report { state: ReportedState::Working, ..Report::default() },
             at: Timestamp::from_second(0).unwrap(),

@@ -3,6 +3,7 @@
 //! [`plan`] is asked again and again with what there is now. It remembers little ([`Memory`]), and nothing that it
 //! could not do without: who restarts forgets it and disturbs no pod. What must not be forgotten stands on the pods.
 
+mod abandoned;
 mod exit;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -26,9 +27,10 @@ use scrapefleet_api::{ScrapeFleetSpec, queue::OnDelete};
 pub use scrapefleet_queue::Depth;
 
 use crate::Observed;
+pub use abandoned::Abandoned;
 pub use exit::{Blame, Exit, ExitReason};
 pub use memory::Memory;
-pub use pod::{ObservedPod, Report, ReportedState, Role, Stage, Totals};
+pub use pod::{Hindrance, ObservedPod, Obstacle, Report, ReportedState, Role, Stage, Totals};
 pub(crate) use revision::digest;
 pub use revision::{Images, Revisions};
 pub use share::Share;
@@ -133,6 +135,15 @@ pub enum WhyCreate {
         /// How it ended.
         exit: Exit,
     },
+    /// It takes the place of one that is given up.
+    Abandons {
+        /// The pod that is given up.
+        pod: String,
+        /// Its uid.
+        uid: String,
+        /// Why.
+        why: Abandoned,
+    },
 }
 
 /// Why a pod is deleted.
@@ -146,6 +157,8 @@ pub enum WhyDelete {
     Replaced,
     /// It has ended, and no other is needed in its place.
     Ended,
+    /// It is given up.
+    Abandoned(Abandoned),
 }
 
 /// What is to be done, and what was decided on the way.
@@ -274,7 +287,12 @@ fn watchers_fit(situation: &Situation, plan: &mut Plan) -> Fit {
 }
 
 fn fitted(situation: &Situation, plan: &mut Plan, wanted: Wanted) -> Fit {
-    let fit = pool::fit(&of_role(situation, wanted.role), wanted, situation.now);
+    let pods = of_role(situation, wanted.role);
+    let draining =
+        pods.iter().filter(|pod| pod.is_draining(situation.now) && !is_late(situation, pod)).count();
+    let mut going = abandoned::abandoned(situation.pods, situation.now);
+    going.retain(|(pod, _)| pod.role == wanted.role);
+    let fit = pool::fit(&pods, &going, draining, wanted, situation.now);
     plan.memory.replace(fit.replaced, situation.now);
     fit
 }
@@ -312,14 +330,16 @@ fn deals(situation: &Situation, [bots, watchers]: [&Fit; 2]) -> (Vec<Action>, Ve
     (deal(smaller), deal(larger.into_iter().filter(|pod| pod.is_live() && !leaves(pod)).collect()))
 }
 
+/// Whether a pod should have ended long ago and is still there: nobody waits for it any more.
+pub(crate) fn is_late(situation: &Situation, pod: &ObservedPod) -> bool {
+    let gone_by = situation.ends_by.get(&pod.uid).and_then(|at| at.checked_add(GONE_AFTER).ok());
+    pod.terminating && gone_by.is_some_and(|at| situation.now > at)
+}
+
 /// The last things to do for a fleet that is being deleted, once its pods are gone.
 fn farewell(situation: &Situation) -> Vec<Action> {
     let Fleet { deleting: true, has_finalizer: true, .. } = situation.fleet else { return Vec::new() };
-    let late = |pod: &ObservedPod| {
-        let ends_by = situation.ends_by.get(&pod.uid).and_then(|at| at.checked_add(GONE_AFTER).ok());
-        pod.terminating && ends_by.is_some_and(|at| situation.now > at)
-    };
-    if situation.pods.iter().any(|pod| !pod.fenced && !late(pod)) {
+    if situation.pods.iter().any(|pod| !pod.fenced && !is_late(situation, pod)) {
         return Vec::new();
     }
     let queue = situation.spec.queue.rabbitmq.as_ref();

@@ -9,6 +9,9 @@ use crate::Observed;
 /// A report older than this says nothing any more.
 pub(super) const REPORT_FRESH: SignedDuration = SignedDuration::from_secs(10);
 
+/// A node that has not prepared a pod for this long is worth a word.
+const SLOW: SignedDuration = SignedDuration::from_secs(30);
+
 /// Which of a fleet's pods a pod is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -45,10 +48,38 @@ pub struct ObservedPod {
     pub probes_site: bool,
     /// The politeness share it was dealt.
     pub share: Option<Share>,
+    /// The node it is on, once it has one.
+    pub node: Option<String>,
+    /// Whether Kubernetes says that its node does not answer any more.
+    pub node_gone: bool,
     /// What keeps it from starting, where Kubernetes says so.
-    pub obstacle: Option<String>,
+    pub obstacle: Option<Obstacle>,
+    /// Since when it has not answered, though it was asked again and again.
+    pub silent_since: Option<Timestamp>,
     /// What it says of itself.
     pub report: Observed<Report>,
+}
+
+/// What keeps a pod from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// Of which kind it is.
+    pub kind: Hindrance,
+    /// What Kubernetes says of it, on one line.
+    pub said: String,
+}
+
+/// The kinds of obstacles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hindrance {
+    /// No node has room for it.
+    NoNode,
+    /// An image cannot be had.
+    Image,
+    /// A container cannot be made or run: a key of a Secret is missing, or it ends as soon as it starts.
+    Container,
+    /// Its node has not prepared what it needs: its volumes, its network. Usual for the first seconds.
+    Volume,
 }
 
 /// How far a pod has come.
@@ -138,6 +169,13 @@ impl ObservedPod {
             Stage::Ended(exit) => Some(exit),
             _ => None,
         }
+    }
+
+    /// What keeps it from starting, once that is worth a word.
+    #[must_use]
+    pub fn hindered(&self, now: Timestamp) -> Option<&Obstacle> {
+        let slow = || self.since.is_some_and(|since| now.duration_since(since) > SLOW);
+        self.obstacle.as_ref().filter(|obstacle| obstacle.kind != Hindrance::Volume || slow())
     }
 
     /// Whether it counts as capacity: it is there, or on its way, to stay.

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Action, Blame, Due, ObservedPod, ReportedState, Role, Vacancy, WhyCreate, WhyDelete};
+use super::{Abandoned, Action, Blame, Due, ObservedPod, ReportedState, Role, Vacancy, WhyCreate, WhyDelete};
 
 /// The most pods made in one pass; the next pass is soon.
 const PER_PASS: usize = 50;
@@ -40,7 +40,7 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Fit {
     pub creates: Vec<Action>,
     pub deletes: Vec<Action>,
-    /// How many of `creates` replace an ended pod.
+    /// How many pods are replaced: those that have ended and those that are given up.
     pub replaced: usize,
     /// Names of ended pods whose replacement has to wait, with the time it may be made.
     pub waiting: Vec<(String, Due)>,
@@ -48,9 +48,19 @@ pub(super) struct Fit {
     pub rolling: bool,
 }
 
-/// What to make and to delete.
-pub(super) fn fit(pods: &[&ObservedPod], wanted: Wanted, now: Timestamp) -> Fit {
-    let pool = Pool::sort(pods, wanted, now);
+/// What to make and to delete. `abandoned` of the pods are given up, so many as may be replaced now; `draining` are on
+/// their way out and still take room.
+pub(super) fn fit<'a>(
+    pods: &[&'a ObservedPod],
+    abandoned: &[(&'a ObservedPod, Abandoned)],
+    draining: usize,
+    wanted: Wanted<'a>,
+    now: Timestamp,
+) -> Fit {
+    // Where nothing may be made in its place, what is there is left alone.
+    let most = if wanted.blocked || wanted.count == 0 { 0 } else { wanted.replacements };
+    let abandoned = abandoned[..abandoned.len().min(most)].to_vec();
+    let pool = Pool { draining, ..Pool::sort(pods, abandoned, wanted, now) };
     let mut fit = Fit { rolling: !pool.outdated.is_empty() && wanted.count > 0, ..Fit::default() };
     pool.fill(&mut fit);
     pool.shrink(&mut fit);
@@ -67,6 +77,8 @@ struct Pool<'a> {
     /// Live pods of another.
     outdated: Vec<&'a ObservedPod>,
     draining: usize,
+    /// Live pods that are given up, which are in neither.
+    abandoned: Vec<(&'a ObservedPod, Abandoned)>,
     /// The last ended pod of each slot that has no live one, soonest due first.
     vacancies: Vec<(Due, Vacancy<'a>)>,
     /// Ended pods that another has followed.
@@ -74,9 +86,16 @@ struct Pool<'a> {
 }
 
 impl<'a> Pool<'a> {
-    fn sort(pods: &[&'a ObservedPod], wanted: Wanted<'a>, now: Timestamp) -> Self {
+    fn sort(
+        pods: &[&'a ObservedPod],
+        abandoned: Vec<(&'a ObservedPod, Abandoned)>,
+        wanted: Wanted<'a>,
+        now: Timestamp,
+    ) -> Self {
         let live = || pods.iter().copied().filter(|pod| pod.is_live());
-        let (current, outdated): (Vec<_>, Vec<_>) = live().partition(|pod| pod.revision == wanted.revision);
+        let stays = |pod: &&ObservedPod| !abandoned.iter().any(|(going, _)| going.uid == pod.uid);
+        let (current, outdated): (Vec<_>, Vec<_>) =
+            live().filter(stays).partition(|pod| pod.revision == wanted.revision);
         let filled: BTreeSet<u32> = live().map(|pod| pod.slot).collect();
         let mut last: BTreeMap<u32, Vacancy> = BTreeMap::new();
         let mut followed = Vec::new();
@@ -101,7 +120,8 @@ impl<'a> Pool<'a> {
             taken: pods.iter().map(|pod| pod.slot).collect(),
             current,
             outdated,
-            draining: pods.iter().filter(|pod| pod.is_draining(now)).count(),
+            draining: 0,
+            abandoned,
             vacancies,
             followed,
         }
@@ -131,6 +151,8 @@ impl<'a> Pool<'a> {
 
     fn fill(&self, fit: &mut Fit) {
         let lacking = self.lacking();
+        fit.replaced += self.abandoned.len();
+        fit.deletes.extend(self.abandoned.iter().map(|(pod, why)| delete(pod, WhyDelete::Abandoned(*why))));
         let mut room = if self.wanted.blocked { 0 } else { self.room() };
         let kept = lacking.min(self.vacancies.len());
         let mut site = self.site_gate();
@@ -152,8 +174,12 @@ impl<'a> Pool<'a> {
             room -= 1;
         }
         let slots = (0..).filter(|slot| !self.taken.contains(slot));
+        let mut given_up = self.abandoned.iter();
         for slot in slots.take(room.min(lacking - kept)) {
-            fit.creates.push(self.create(slot));
+            let made = given_up
+                .next()
+                .map_or_else(|| self.create(slot), |(pod, why)| self.make_up_for(slot, pod, *why));
+            fit.creates.push(made);
         }
     }
 
@@ -223,6 +249,17 @@ impl<'a> Pool<'a> {
     fn create(&self, slot: u32) -> Action {
         let why = if self.outdated.is_empty() { WhyCreate::Needed } else { WhyCreate::Exchange };
         Action::Create { role: self.wanted.role, slot, failures: 0, probes_site: false, why }
+    }
+
+    /// In another slot: that of the pod that is given up is not free before it is gone.
+    fn make_up_for(&self, slot: u32, pod: &ObservedPod, why: Abandoned) -> Action {
+        Action::Create {
+            role: self.wanted.role,
+            slot,
+            failures: why.failures(pod, self.wanted.revision),
+            probes_site: false,
+            why: WhyCreate::Abandons { pod: pod.name.clone(), uid: pod.uid.clone(), why },
+        }
     }
 
     fn replace(&self, vacancy: &Vacancy, probes_site: bool) -> Action {

@@ -130,6 +130,9 @@ fn said(action: &Action) -> Option<String> {
                 WhyCreate::Replaces { pod, exit, .. } => {
                     format!(" for {pod} {} failures {failures}", exit.why.word())
                 }
+                WhyCreate::Abandons { pod, why, .. } => {
+                    format!(" for {pod} {} failures {failures}", why.word())
+                }
             };
             format!("+{role} {slot}{why}{}", if *probes_site { " probes the site" } else { "" })
         }
@@ -438,6 +441,87 @@ fn replacing_is_bounded_within_a_minute() {
     assert_eq!(count(case.said()), 12);
     case.memory = case.plan().memory;
     assert_eq!(count(case.said()), 0);
+}
+
+/// A bot on a node of which Kubernetes says that it is gone, silent for a minute.
+fn cut_off(slot: u32) -> ObservedPod {
+    pod(slot).starting().with(|pod| {
+        (pod.node, pod.node_gone, pod.silent_since) = (Some("n".into()), true, Some(second(NOW - 60)));
+    })
+}
+
+/// A bot that has had a node for so long and does not start there.
+fn not_started(slot: u32, seconds: i64) -> ObservedPod {
+    pod(slot).pending().with(|pod| {
+        (pod.node, pod.since, pod.failures) = (Some("n".into()), Some(second(NOW - seconds)), 2);
+    })
+}
+
+#[test]
+fn bots_on_a_node_that_is_gone_are_replaced_at_once() {
+    let case = case(3, 3, 0).with_pods(ready(1)).with_pods([cut_off(1), cut_off(2)]);
+    assert_eq!(
+        case.said(),
+        [
+            "+bot 3 for fleet-bot-1-x Unreachable failures 0",
+            "+bot 4 for fleet-bot-2-x Unreachable failures 0",
+            "-fleet-bot-1-x Abandoned(Unreachable)",
+            "-fleet-bot-2-x Abandoned(Unreachable)",
+        ]
+    );
+}
+
+#[test]
+fn bots_that_cannot_be_asked_are_left_alone_for_ever() {
+    let silent = |slot| pod(slot).silent().with(|pod| pod.silent_since = Some(second(1)));
+    let mut case = case(3, 3, 0).with_pods([silent(0), silent(1), silent(2)]);
+    assert_eq!(case.said(), [] as [&str; 0]);
+    assert_eq!(case.said_after(600), [] as [&str; 0]);
+}
+
+#[test]
+fn where_no_other_can_be_made_what_is_gone_is_left_alone() {
+    let mut case = case(2, 2, 0).with_pods([cut_off(0), not_started(1, 900)]);
+    case.blocked = true;
+    assert_eq!(case.said(), [] as [&str; 0]);
+}
+
+#[test]
+fn giving_up_is_bounded_within_a_minute_like_replacing() {
+    let mut case = case(12, 12, 0).with_pods((0..12).map(cut_off));
+    case.spec.bots.min = 3;
+    case.spec.bots.replicas = Some(3);
+    let gone = |case: &Case| case.said().iter().filter(|said| said.contains("Abandoned")).count();
+    assert_eq!(gone(&case), 10, "ten a minute, whatever the number");
+    case.memory = case.plan().memory;
+    assert_eq!(gone(&case), 0);
+    case.now = second(NOW + 60);
+    assert_eq!(gone(&case), 10);
+}
+
+#[test]
+fn a_bot_that_does_not_start_gives_way_to_one_that_is_waited_for_longer() {
+    let late = case(2, 2, 0).with_pods(ready(1)).with_pods([not_started(1, 361)]);
+    assert_eq!(
+        late.said(),
+        ["+bot 2 for fleet-bot-1-x NotStarted failures 3", "-fleet-bot-1-x Abandoned(NotStarted)"]
+    );
+    let early = case(2, 2, 0).with_pods(ready(1)).with_pods([not_started(1, 360)]);
+    assert_eq!(early.said(), [] as [&str; 0]);
+}
+
+#[test]
+fn what_does_not_end_takes_no_room_after_its_time() {
+    let mut case = case(3, 3, 0).with_pods(ready(3)).with_spec(|spec| {
+        spec.rollout.max_surge = 0;
+        spec.rollout.max_unavailable = 1;
+    });
+    case.revisions.bot = "r2".into();
+    case.pods[3].terminating = true;
+    case.ends_by.insert("uid-2".into(), second(NOW - 30));
+    assert_eq!(case.said(), [] as [&str; 0], "it still drains, and counts");
+    case.ends_by.insert("uid-2".into(), second(NOW - 31));
+    assert_eq!(case.said(), ["+bot 3 exchange"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn summary(pod: &ObservedPod, situation: &Situation) -> BotSummary {
         state: state(pod, report.map(|report| report.state)),
         held: report.map(|report| number(usize::try_from(report.held).unwrap_or(usize::MAX))),
         since: pod.since.map(|at| Time(whole_second(at))),
-        last_reason: ended.or(said).or_else(|| pod.obstacle.clone()),
+        last_reason: ended.or(said).or_else(|| pod.hindered(situation.now).map(|found| found.said.clone())),
     }
 }
 
@@ -45,6 +45,8 @@ fn state(pod: &ObservedPod, reported: Option<ReportedState>) -> BotCondition {
         (_, Some(ReportedState::Rebuilding)) => BotCondition::Rebuilding,
         (_, Some(ReportedState::SiteUnavailable)) => BotCondition::SiteUnavailable,
         (_, Some(ReportedState::Draining)) => BotCondition::Draining,
+        // It goes on with what it holds; the condition tells what it waits for.
+        (_, Some(ReportedState::StoreUnreachable)) => BotCondition::Working,
         (_, Some(ReportedState::Starting)) | (Stage::Starting, _) => BotCondition::Starting,
         _ if is_silent(pod) => BotCondition::Silent,
         _ => BotCondition::Working,

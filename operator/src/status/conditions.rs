@@ -3,7 +3,7 @@
 use super::{Reason, View};
 use crate::{
     observe::shown,
-    plan::{Blame, ExitReason, Hold, ObservedPod, ReportedState, Role, Stage, Vacancy},
+    plan::{Blame, ExitReason, Hold, ObservedPod, ReportedState, Role, Stage, Vacancy, is_late},
 };
 
 /// The types of all conditions, in the order they are written.
@@ -149,7 +149,7 @@ fn hint(view: &View) -> String {
 
 fn obstacle<'a>(view: &'a View) -> Option<(&'a str, &'a str)> {
     let mut live = view.situation.pods.iter().filter(|pod| pod.is_live());
-    live.find_map(|pod| Some((pod.name.as_str(), pod.obstacle.as_deref()?)))
+    live.find_map(|pod| Some((pod.name.as_str(), pod.hindered(view.situation.now)?.said.as_str())))
 }
 
 fn said_by(view: &View, name: &str) -> String {
@@ -160,7 +160,7 @@ fn said_by(view: &View, name: &str) -> String {
 
 fn progressing(view: &View) -> Finding {
     let is = |verdict, reason, message: &str| finding("Progressing", verdict, reason, message);
-    let pods = || view.situation.pods.iter().filter(|pod| !pod.fenced);
+    let pods = || view.situation.pods.iter().filter(|pod| !pod.fenced && !is_late(view.situation, pod));
     let leaving = pods().filter(|pod| pod.terminating).count();
     let coming = pods().filter(|pod| pod.is_live() && !pod.is_available()).count();
     let live = pods().filter(|pod| pod.role == Role::Bot && pod.is_live()).count();
@@ -189,6 +189,9 @@ fn degraded(view: &View, services: [&Finding; 2]) -> Finding {
     if let Some((pod, why)) = obstacle(view) {
         return is(Reason::PodsCannotStart, format!("pod {pod} cannot start: {why}"));
     }
+    if let Some(message) = still_there(view) {
+        return is(Reason::PodsDoNotEnd, message);
+    }
     let failing: Vec<(&ObservedPod, String)> = vacancies(view)
         .filter(|vacancy| vacancy.exit.why.blame() == Blame::Pod && vacancy.pod.failures > 0)
         .map(|vacancy| (vacancy.pod, ending(&vacancy)))
@@ -207,6 +210,21 @@ fn degraded(view: &View, services: [&Finding; 2]) -> Finding {
             )
         }
     }
+}
+
+/// Of pods that should have ended and are still there.
+fn still_there(view: &View) -> Option<String> {
+    let mut late = view.situation.pods.iter().filter(|pod| !pod.fenced && is_late(view.situation, pod));
+    let pod = late.next()?;
+    let more = late.count();
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let node = pod.node.as_deref().map(|node| format!(" on node {node}")).unwrap_or_default();
+    let by = view.situation.ends_by.get(&pod.uid).map(|at| format!(" at {at:.0}")).unwrap_or_default();
+    Some(format!(
+        "pod {}{node}{more} should have ended{by} and is still there; it is not counted any more. Its node is gone or hangs, or \
+         a finalizer keeps it: when the node is gone for good, `kubectl delete node`, or `kubectl delete pod --force`",
+        pod.name
+    ))
 }
 
 fn slot(pod: &ObservedPod) -> String {

@@ -31,6 +31,8 @@ pub enum Reason {
     PodsFail,
     /// Pods cannot start.
     PodsCannotStart,
+    /// Pods that should have ended are still there.
+    PodsDoNotEnd,
     /// The API server refuses what the operator asks for.
     Refused,
     /// It answers.
@@ -72,6 +74,7 @@ impl Reason {
             Self::Settled => "Settled",
             Self::PodsFail => "PodsFail",
             Self::PodsCannotStart => "PodsCannotStart",
+            Self::PodsDoNotEnd => "PodsDoNotEnd",
             Self::Refused => "Refused",
             Self::Reachable => "Reachable",
             Self::Unreachable => "Unreachable",

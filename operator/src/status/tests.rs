@@ -9,7 +9,7 @@ use crate::{
     Observed,
     observe::Supply,
     plan::{
-        Depth, Fleet, Memory, ObservedPod, Report, ReportedState, Revisions, Stage,
+        Depth, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions, Stage,
         fixture::{fleet, pod, second},
         plan,
     },
@@ -27,6 +27,7 @@ struct Case {
     refused: Option<&'static str>,
     broken: bool,
     previous: ScrapeFleetStatus,
+    ends_by: BTreeMap<String, jiff::Timestamp>,
 }
 
 fn case() -> Case {
@@ -48,6 +49,7 @@ fn case() -> Case {
         refused: None,
         broken: false,
         previous: ScrapeFleetStatus::default(),
+        ends_by: BTreeMap::new(),
     }
 }
 
@@ -63,7 +65,7 @@ impl Case {
     }
 
     fn status(&self) -> ScrapeFleetStatus {
-        let (revisions, ends_by) = (Revisions { bot: "r1".into(), watcher: "w1".into() }, BTreeMap::new());
+        let revisions = Revisions { bot: "r1".into(), watcher: "w1".into() };
         let missing = |supply: &Supply| supply.missing().is_some();
         let situation = Situation {
             spec: &self.fleet.spec,
@@ -71,7 +73,7 @@ impl Case {
             revisions: &revisions,
             blocked: missing(&self.outside.queue_secret) || missing(&self.outside.store_secret),
             pods: &self.pods,
-            ends_by: &ends_by,
+            ends_by: &self.ends_by,
             depth: &self.outside.depth,
             now: second(NOW),
         };
@@ -235,6 +237,49 @@ fn a_store_that_cannot_be_used_names_its_bucket() {
 }
 
 #[test]
+fn a_store_that_takes_nothing_is_told_by_the_bots_that_wait_for_it() {
+    let case = case().with(|case| {
+        let waits = |slot: u32, stage| {
+            let value = Report {
+                state: ReportedState::StoreUnreachable,
+                held: 4,
+                last_reason: Some("403 Forbidden: AccessDenied".into()),
+                ..Report::default()
+            };
+            pod(slot).with(|pod| (pod.stage, pod.report) = (stage, Observed::Read { value, at: second(NOW) }))
+        };
+        case.pods[1] = waits(0, Stage::Starting);
+    });
+    assert_eq!(case.says("StoreReachable"), "False Unreachable");
+    assert_eq!(case.says("Degraded"), "True Unreachable");
+    assert!(
+        case.message().contains("AccessDenied") && case.message().contains("bucket `logs`"),
+        "{}",
+        case.message()
+    );
+    assert_eq!(case.status().bots[0].state, BotCondition::Working, "it holds on");
+}
+
+#[test]
+fn a_pod_that_does_not_end_is_explained_and_no_longer_waited_for() {
+    let leaving = |late: i64| {
+        case().with(|case| {
+            case.pods.push(pod(1).silent().with(|pod| {
+                pod.terminating = true;
+                pod.node = Some("n7".into());
+            }));
+            case.ends_by.insert("uid-1".into(), second(NOW - late));
+        })
+    };
+    assert_eq!(leaving(30).says("Progressing"), "True PodsChange");
+    assert_eq!(leaving(30).says("Degraded"), "False AsWanted");
+    assert_eq!(leaving(31).says("Progressing"), "False Settled");
+    assert_eq!(leaving(31).says("Degraded"), "True PodsDoNotEnd");
+    let message = leaving(31).message();
+    assert!(message.contains("on node n7") && message.contains("1970-01-01T00:16:09Z"), "{message}");
+}
+
+#[test]
 fn a_list_that_cannot_be_read_is_told_with_what_the_watcher_says() {
     let broken = case().with(|case| {
         case.pods[0] = watcher(ReportedState::Repairing, Some("selector `.room` matches nothing\n"));
@@ -267,8 +312,10 @@ fn pods_that_keep_failing_are_told_and_one_failure_is_not() {
 #[test]
 fn pods_that_cannot_start_say_why() {
     let waits = case().with(|case| {
-        case.pods[1] =
-            pod(0).pending().with(|pod| pod.obstacle = Some("bot: ImagePullBackOff: no such image".into()));
+        case.pods[1] = pod(0).pending().with(|pod| {
+            let said = "bot: ImagePullBackOff: no such image".into();
+            pod.obstacle = Some(Obstacle { kind: Hindrance::Image, said });
+        });
     });
     assert_eq!(waits.says("Degraded"), "True PodsCannotStart");
     assert!(waits.message().contains("no such image"), "{}", waits.message());

@@ -22,8 +22,8 @@ use scrapefleet_queue::{Depth, Lane, Task, TaskQueue, memory::Memory, task::SCHE
 use scrapefleet_store::{Artifact, ArtifactStore, Key, KeyTemplate, MemoryStore};
 use scrapefleet_telemetry::Metrics;
 use scrapefleet_worker::{
-    Bot, BotConfig, BotExit, BotStatus, Parts, Signals, Tally, Totals, WorkerMetrics, config::ArtifactRules,
-    judgement::HoldLimits,
+    Bot, BotConfig, BotExit, BotStatus, Parts, Signals, Steps, Tally, Totals, WorkerMetrics,
+    config::ArtifactRules, judgement::HoldLimits,
 };
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
@@ -137,10 +137,10 @@ impl Rig {
             clock: Arc::new(self.clock),
             status,
         };
-        let signals = Signals::default();
-        let bot = limit(Bot::new(self.config.clone(), parts));
+        let (signals, steps) = (Signals::default(), Steps::default());
+        let bot = limit(Bot::new(self.config.clone(), parts)).counted_by(steps.clone());
         let bot = tokio::spawn(bot.run(signals.clone()));
-        Running { bot, signals, seen }
+        Running { bot, signals, seen, steps }
     }
 
     pub(crate) async fn publish(&self, items: &[Item]) {
@@ -212,12 +212,23 @@ pub(crate) struct Running {
     pub(crate) bot: JoinHandle<BotExit>,
     pub(crate) signals: Signals,
     pub(crate) seen: watch::Receiver<BotStatus>,
+    pub(crate) steps: Steps,
 }
 
 impl Running {
     pub(crate) async fn drain(self) -> BotExit {
         self.signals.drain.cancel();
         self.bot.await.unwrap()
+    }
+
+    /// Sees to it that the bot finishes a step at least every `within`, for so long.
+    pub(crate) async fn steps_on(&self, within: Duration, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let before = self.steps.finished();
+            tokio::time::sleep(within).await;
+            assert!(self.steps.finished() > before, "no step within {within:?}: {:?}", *self.seen.borrow());
+        }
     }
 
     /// Waits until `condition` holds of the bot's status.

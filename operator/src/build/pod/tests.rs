@@ -148,6 +148,39 @@ fn a_pod_has_the_time_that_its_drain_takes() {
 }
 
 #[test]
+fn a_program_that_was_stopped_is_noticed_within_six_seconds_and_ended_at_once() {
+    for role in [Role::Bot, Role::Watcher] {
+        let pod = build(role);
+        let main = &pod.spec.as_ref().unwrap().containers[0];
+        let probe = main.liveness_probe.as_ref().unwrap();
+        let [period, timeout, failures] =
+            [probe.period_seconds, probe.timeout_seconds, probe.failure_threshold].map(Option::unwrap);
+        assert!(period * failures + timeout < 6, "{probe:?}");
+        assert_eq!(probe.http_get.as_ref().unwrap().path.as_deref(), Some("/livez"));
+        for probe in [probe, main.startup_probe.as_ref().unwrap()] {
+            assert_eq!(probe.termination_grace_period_seconds, Some(1), "it would wait for the pod's drain");
+        }
+        assert_eq!(main.readiness_probe.as_ref().unwrap().termination_grace_period_seconds, None);
+        let startup = main.startup_probe.as_ref().unwrap();
+        assert!(
+            startup.period_seconds.unwrap() * startup.failure_threshold.unwrap() >= 60,
+            "a slow start counts"
+        );
+    }
+}
+
+#[test]
+fn how_soon_a_program_that_does_not_answer_is_ended_is_in_the_manifest() {
+    let mut fleet = fleet(1, 1);
+    fleet.spec.policies.abandonment.liveness.period = Period::millis(2500);
+    fleet.spec.policies.abandonment.liveness.failures = 7;
+    let images = images();
+    let pod = build_pod(&fleet, &made(Role::Bot, &images));
+    let probe = pod.spec.unwrap().containers[0].liveness_probe.clone().unwrap();
+    assert_eq!((probe.period_seconds, probe.failure_threshold), (Some(3), Some(7)));
+}
+
+#[test]
 fn names_tell_fleet_role_and_slot_and_differ_where_the_pod_does() {
     let (fleet, images) = (fleet(1, 1), images());
     let one = made(Role::Bot, &images);
