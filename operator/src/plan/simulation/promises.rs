@@ -65,9 +65,13 @@ impl World {
         let needed =
             plan.target.count.saturating_sub(usize::try_from(self.spec.rollout.max_unavailable).unwrap());
         let available = |pod: &&ObservedPod| pod.is_available();
+        // One that waits for the store is not ready and goes on with what it holds, so an idle one goes before it.
+        let serves = |pod: &&ObservedPod| pod.is_available() || pod.burden(self.now) > 0;
         if self.bots().filter(available).count() >= needed {
-            let left = staying.iter().copied().filter(available).count();
-            assert!(left >= needed, "{left} ready are left of {needed} needed");
+            let left =
+                |of: &dyn Fn(&&ObservedPod) -> bool| staying.iter().copied().filter(|pod| of(pod)).count();
+            let (ready, serving) = (left(&available), left(&serves));
+            assert!(ready.max(serving) >= needed, "{ready} ready are left of {needed} needed");
         }
     }
 
