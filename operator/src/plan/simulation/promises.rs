@@ -23,6 +23,9 @@ impl World {
         if !self.spec.suspend {
             assert!((min..=max).contains(&count), "{count} bots wanted, bounds {bounds:?}");
         }
+        if plan.actions.is_empty() {
+            return;
+        }
         let creates = count_of(plan, |action| matches!(action, Action::Create { role: Role::Bot, .. }));
         let given_up = count_of(plan, |action| {
             matches!(action, Action::Delete { role: Role::Bot, why: WhyDelete::Abandoned(_), .. })
