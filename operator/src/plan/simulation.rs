@@ -1,4 +1,4 @@
-//! Fleets that live through seeded faults, second by second, while every plan is checked.
+//! Fleets that live through seeded faults while every plan is checked.
 //!
 //! `SCRAPEFLEET_SEED=123 cargo test -p scrapefleet-operator --lib simulation` replays one schedule of faults.
 
@@ -9,17 +9,16 @@ use super::Action;
 use world::World;
 
 /// Schedules of faults that are lived through in each of the four parts, which run beside each other.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 500;
 
-/// How long faults go on, in seconds.
-const FAULTS: u64 = 150;
+/// How often the operator looks while faults go on, and how many seconds pass from one look to the next.
+const FAULTS: (u64, u64) = (40, 3);
 
-/// The longest that a fleet may take to come to rest after the last fault, in seconds: a slot that failed for the site's
-/// reason waits for ten minutes, what does not start for half an hour.
-const REST: u64 = 3600;
+/// The same afterwards, at most: a slot that failed for the site's reason waits for ten minutes.
+const REST: (u64, u64) = (720, 5);
 
-/// A fleet that had nothing to do for so many seconds is at rest.
-const AT_REST: u64 = 60;
+/// A fleet that had nothing to do at so many looks in a row is at rest: longer than fewer bots must be enough.
+const AT_REST: u64 = 10;
 
 /// Says how to replay the schedule when a promise is broken.
 struct Seed(u64);
@@ -35,14 +34,14 @@ impl Drop for Seed {
 fn live_through(seed: u64) {
     let _seed = Seed(seed);
     let mut world = World::new(seed);
-    for _ in 0..FAULTS {
-        world.second_with_faults();
+    for _ in 0..FAULTS.0 {
+        (0..FAULTS.1).for_each(|_| world.second_with_faults());
         world.look();
     }
     world.mend();
     let mut idle = 0;
-    for _ in 0..REST {
-        world.second();
+    for _ in 0..REST.0 {
+        (0..REST.1).for_each(|_| world.second());
         idle = if world.look() && world.is_whole() { idle + 1 } else { 0 };
         if idle >= AT_REST {
             break;

@@ -23,6 +23,9 @@ impl World {
         if !self.spec.suspend {
             assert!((min..=max).contains(&count), "{count} bots wanted, bounds {bounds:?}");
         }
+        if plan.actions.is_empty() {
+            return;
+        }
         let creates = count_of(plan, |action| matches!(action, Action::Create { role: Role::Bot, .. }));
         let given_up = count_of(plan, |action| {
             matches!(action, Action::Delete { role: Role::Bot, why: WhyDelete::Abandoned(_), .. })
@@ -65,9 +68,13 @@ impl World {
         let needed =
             plan.target.count.saturating_sub(usize::try_from(self.spec.rollout.max_unavailable).unwrap());
         let available = |pod: &&ObservedPod| pod.is_available();
+        // One that waits for the store is not ready and goes on with what it holds, so an idle one goes before it.
+        let serves = |pod: &&ObservedPod| pod.is_available() || pod.burden(self.now) > 0;
         if self.bots().filter(available).count() >= needed {
-            let left = staying.iter().copied().filter(available).count();
-            assert!(left >= needed, "{left} ready are left of {needed} needed");
+            let left =
+                |of: &dyn Fn(&&ObservedPod) -> bool| staying.iter().copied().filter(|pod| of(pod)).count();
+            let (ready, serving) = (left(&available), left(&serves));
+            assert!(ready.max(serving) >= needed, "{ready} ready are left of {needed} needed");
         }
     }
 

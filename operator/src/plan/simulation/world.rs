@@ -171,12 +171,13 @@ impl World {
         idle
     }
 
-    /// Does what is planned; whether all that it did is seen at once, so that a second look finds nothing to do.
+    /// Does what is planned; whether something was done and all of it is seen at once, so that a second look must find
+    /// nothing to do.
     fn apply(&mut self, plan: Plan) -> bool {
         let depth = Observed::unread("not asked");
         let share = share_of_new(&self.situation(&depth), &plan);
         self.memory = plan.memory;
-        let mut settles = true;
+        let mut settles = !plan.actions.is_empty();
         for action in plan.actions {
             match action {
                 Action::Create { role, slot, failures, probes_site, why } => {
@@ -368,7 +369,7 @@ impl World {
         if pod.exit().is_some() || lost {
             return;
         }
-        match random.u16(..600) {
+        match random.u16(..400) {
             0..3 if pod.stage == Stage::Ready => {
                 let code = CODES[random.usize(..CODES.len())];
                 self.waiting += u64::from(std::mem::take(&mut life.held));
@@ -395,7 +396,7 @@ impl World {
     /// What people, the site, nodes and networks do.
     fn disturb(&mut self) {
         let random = &mut self.random;
-        match random.u8(..60) {
+        match random.u8(..50) {
             0 => self.waiting += random.u64(0..150),
             1 => self.depth_answers = !self.depth_answers,
             2 => self.revisions.bot = format!("r{}", random.u8(..4)),
