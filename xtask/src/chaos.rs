@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::process::Command;
 
 use crate::{
@@ -19,15 +19,16 @@ const QUESTIONS: [&str; 4] = ["--list", "--help", "-h", "--version"];
 
 /// Builds, brings the cluster up, does the faults, takes down what was started.
 pub(crate) async fn run(project: &Project, arguments: &ChaosArguments) -> Result<ExitCode> {
+    let mut phases = Phases::start("chaos");
+    // As a part of the whole workspace, as images and tests are built: see the images' programs.
+    let build = ["build", "--workspace", "--bins"];
+    phases.run("build", process::show(project.cargo(&build))).await?;
+    let mut faults = chaos(project, arguments);
     if arguments.words.iter().any(|word| QUESTIONS.iter().any(|question| word == question)) {
-        return process::show(chaos(project, arguments)?).await.map(|()| ExitCode::SUCCESS);
+        return process::show(faults).await.map(|()| ExitCode::SUCCESS);
     }
     Cluster::check()?;
-    let mut phases = Phases::start("chaos");
-    let build = ["build", "--package", "scrapefleet-chaos", "--bins"];
-    phases.run("build", process::show(project.cargo(&build))).await?;
     let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
-    let mut faults = chaos(project, arguments)?;
     faults.env(KUBECONFIG, &cluster.kubeconfig);
     if std::env::var_os(HELM).is_none() {
         faults.env(HELM, program(project, "helm").await?);
@@ -50,11 +51,8 @@ async fn until_it_ends(faults: Command) -> Result<()> {
     }
 }
 
-/// Where a person called it, so that paths mean what they say.
-fn chaos(project: &Project, arguments: &ChaosArguments) -> Result<Command> {
-    let manifest = project.root.join("Cargo.toml");
-    let mut command = project.cargo(&["run", "--quiet", "--package", "scrapefleet-chaos", "--manifest-path"]);
-    command.arg(manifest).arg("--").args(&arguments.words);
-    command.current_dir(std::env::current_dir().context("there is no folder to work in")?);
-    Ok(command)
+fn chaos(project: &Project, arguments: &ChaosArguments) -> Command {
+    let mut command = Command::new(project.program("scrapefleet-chaos"));
+    command.args(&arguments.words);
+    command
 }

@@ -25,8 +25,14 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Window(String);
 
-/// How long a session of a driver that runs elsewhere is given to end.
+/// How long sessions that somebody else has left to a driver are given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
+
+/// How long a session's end is waited for: a Chrome that answers ends within this.
+const ENDS: Duration = Duration::from_millis(500);
+
+/// How long it may go on after that: a driver ends a Chrome that hangs only when it has given up what it was doing there.
+const GIVEN_UP: Duration = Duration::from_mins(1);
 
 /// What a command is for and how long it may take.
 #[derive(Debug, Clone, Copy)]
@@ -227,11 +233,14 @@ impl Session {
         self.bounded(under, self.driver.screenshot_as_png()).await
     }
 
-    /// Ends the session, so that a driver that runs elsewhere ends its Chrome. Does nothing where the driver itself
-    /// is ended.
+    /// Ends the session, so that a driver that runs elsewhere ends its Chrome. Where that takes long it goes on by itself:
+    /// nobody waits for a Chrome that hangs. Does nothing where the driver itself is ended.
     pub(crate) async fn end(&mut self) {
         if let Some(session) = self.ended_at.take() {
-            end(self.client.clone(), session).await;
+            let ending = tokio::spawn(end(self.client.clone(), session));
+            if let Err(late) = within(ENDS, "end the session", ending).await {
+                tracing::debug!(%late, "a browser's session ends by itself");
+            }
         }
     }
 }
@@ -248,7 +257,7 @@ impl Drop for Session {
 
 /// Ends one session, within a bound.
 async fn end(client: DriverClient, session: Url) {
-    let ended = within(LEFT_OVER, "end the session", client.ask(Method::DELETE, session)).await;
+    let ended = within(GIVEN_UP, "end the session", client.ask(Method::DELETE, session)).await;
     let why = match ended {
         Ok(Ok(_)) => return,
         Ok(Err(error)) => classify(&error).1,

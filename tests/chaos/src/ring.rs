@@ -29,6 +29,8 @@ const SETTLES_WITHIN: Duration = Duration::from_mins(4);
 const FINISHES_WITHIN: Duration = Duration::from_mins(6);
 /// How long a single fault may take to do and to mend, beyond the time that it lasts.
 const DONE_WITHIN: Duration = Duration::from_mins(3);
+/// How many items are open, at the least, when a fault is done.
+const OPEN: usize = 6;
 /// What is seen of a fault's effect after all is well again, before the next is done.
 const AFTERGLOW: Duration = Duration::from_secs(3);
 
@@ -158,9 +160,10 @@ fn is_well(history: &History) -> bool {
         history.live(role).filter(|(_, pod)| pod.last().is_some_and(is)).count()
     };
     let working = count("bot", &|said| said.works() && said.open().next().is_some());
+    let open: usize = history.live("bot").filter_map(|(_, pod)| Some(pod.last()?.open().count())).sum();
     let watching = count("watcher", &|said| said.active && said.state == "watching");
     let standing_by = count("watcher", &|said| !said.active && said.state == "standby");
-    working >= BOTS && watching == 1 && standing_by >= 1
+    working >= BOTS && open >= OPEN && watching == 1 && standing_by >= 1
 }
 
 fn say(text: &str) {
@@ -185,7 +188,8 @@ mod tests {
             looks: vec![Look { at: Timestamp::UNIX_EPOCH, said: Some(said) }],
         };
         let bot = || {
-            let holds = vec![Hold { item: "a".to_owned(), step: "open".to_owned() }];
+            let hold = Hold { item: "a".to_owned(), step: "open".to_owned() };
+            let holds = vec![hold; OPEN / 2];
             pod("bot", Said { state: "working".to_owned(), holds, ..Said::default() })
         };
         let watcher =

@@ -1,6 +1,12 @@
 //! Makes browsers for one site.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use async_trait::async_trait;
 use scrapefleet_api::{
@@ -31,6 +37,8 @@ pub(super) struct Shared {
     pub(super) plan: Plan,
     pub(super) budget: Budget,
     robots: Option<Robots>,
+    /// Whether a driver that runs elsewhere may have a Chrome of which nobody here knows.
+    strays: AtomicBool,
 }
 
 impl RecipeFactory {
@@ -43,7 +51,16 @@ impl RecipeFactory {
             RobotsTxt::Ignore => None,
         };
         let (plan, budget) = (Plan::new(&settings.recipe), Budget::new(&settings.politeness));
-        Ok(Self { shared: Arc::new(Shared { settings, addresses, plan, budget, robots }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                settings,
+                addresses,
+                plan,
+                budget,
+                robots,
+                strays: AtomicBool::new(true),
+            }),
+        })
     }
 
     /// Changes what its browsers may ask of the site from now on.
@@ -61,6 +78,18 @@ impl fmt::Debug for RecipeFactory {
 }
 
 impl Shared {
+    /// Whether there may be a Chrome of which nobody here knows, at the start of the first browser or after one that could
+    /// not be started. Who asks ends it. A browser that was thrown away is ended by itself: a driver that is asked for its
+    /// sessions while a Chrome hangs answers only when it has given that one up.
+    pub(super) fn take_strays(&self) -> bool {
+        self.strays.swap(false, Relaxed)
+    }
+
+    /// A Chrome may have been started of which nothing is known.
+    pub(super) fn leave_stray(&self) {
+        self.strays.store(true, Relaxed);
+    }
+
     /// Fails when `url` must not be opened.
     pub(super) async fn allow(&self, step: Step, url: &Url) -> Result<(), StepError> {
         match &self.robots {

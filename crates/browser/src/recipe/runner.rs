@@ -35,12 +35,15 @@ impl Runner {
     /// Starts a Chrome, with the prelude in place, and checks the recipe's scripts and selectors in it.
     pub(super) async fn start(shared: Arc<Shared>, name: &str) -> Result<Self, StepError> {
         let settings = &shared.settings;
-        if let Endpoint::Remote { driver, .. } = &settings.endpoint {
+        if let Endpoint::Remote { driver, .. } = &settings.endpoint
+            && shared.take_strays()
+        {
             Session::end_left_over(driver).await;
         }
         let under = Under::limit(Step::Launch, settings.deadlines.launch);
         let driver = Driver::start(&settings.endpoint, name, under.left()).await?;
-        let mut session = Session::start(&driver, under).await?;
+        let started = Session::start(&driver, under).await;
+        let mut session = started.inspect_err(|_| shared.leave_stray())?;
         let home = session.first_window(under).await?;
         let mut runner = Self { shared, session, home, driver, loads: 0 };
         runner.check(under).await?;
