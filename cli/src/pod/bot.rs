@@ -45,7 +45,7 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let mark = Mark { what: "the bot's steps", within, count: Box::new(move || counted.finished()) };
     // Dropped last: ending in order is watched too.
     let _watchdog = Watchdog::over_process(vec![port.runtime(), mark], args.pod.termination_log.clone())
-        .map_err(no_thread)?;
+        .map_err(|error| no_thread(&error))?;
     let factory = factory(&fleet, &args.pod)?;
     let mut config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
     // Until its share is known, that of a bot in the largest fleet.

@@ -22,7 +22,7 @@ pub use watcher::watcher;
 use crate::{CliError, args::PodArgs, fleet::Fleet};
 
 /// The watchdog could not be started.
-fn no_thread(error: std::io::Error) -> CliError {
+fn no_thread(error: &std::io::Error) -> CliError {
     CliError::Machine(format!("the watchdog's thread cannot be started: {error}"))
 }
 

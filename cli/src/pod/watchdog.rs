@@ -278,7 +278,7 @@ mod tests {
         let (_, _, home) = scrapefleet_showdown::preset();
         let yaml = format!(
             "{{ apiVersion: scrapefleet.io/v1alpha1, kind: ScrapeFleet, metadata: {{ name: a }}, \
-             spec: {{ site: {{ preset: showdown, url: '{home}' }} }} }}"
+             spec: {{ site: {{ preset: showdown, url: '{home}' }}, queue: {{ embedded: {{}} }}, store: {{ directory: {{}} }} }} }}"
         );
         let mut spec = scrapefleet_api::manifest::load(&yaml, &[]).unwrap().spec;
         let usual = steps_within(&spec);

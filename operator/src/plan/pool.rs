@@ -233,8 +233,9 @@ impl<'a> Pool<'a> {
     /// known to, none while that one is on its way.
     fn site_gate(&self) -> Gate {
         let works = |pod: &&ObservedPod| {
-            pod.is_available()
-                && pod.fresh_report(self.now).is_some_and(|report| report.state == ReportedState::Working)
+            use ReportedState::{Standby, Watching, Working};
+            let sees_the_site = |state| matches!(state, Working | Watching | Standby);
+            pod.is_available() && pod.fresh_report(self.now).is_some_and(|report| sees_the_site(report.state))
         };
         let mut live = self.current.iter().chain(&self.outdated).copied();
         if live.clone().any(|pod| works(&pod)) {
