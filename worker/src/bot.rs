@@ -19,6 +19,7 @@ use crate::{
     exit::BotExit,
     hold::{Hold, Stage},
     metrics::WorkerMetrics,
+    postmortem::PostMortems,
     schedule::{NextStep, Situation, next_step},
     status::{BotState, BotStatus, BrowserStatus, HoldStatus},
     storing::Outcome,
@@ -86,6 +87,7 @@ pub struct Bot {
     pub(crate) last_reason: Option<String>,
     /// The most items it may hold now, where that changes.
     limit: Option<watch::Receiver<usize>>,
+    pub(crate) post_mortems: PostMortems,
 }
 
 /// What the bot knows of its browser.
@@ -144,6 +146,7 @@ impl Bot {
             state: BotState::Starting,
             last_reason: None,
             limit: None,
+            post_mortems: PostMortems::default(),
             config,
             parts,
         }
@@ -154,6 +157,13 @@ impl Bot {
     #[must_use]
     pub fn limited_to(mut self, limit: watch::Receiver<usize>) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// The same, with what says where its browsers die and what the log had before.
+    #[must_use]
+    pub fn with_post_mortems(mut self, post_mortems: PostMortems) -> Self {
+        self.post_mortems = post_mortems;
         self
     }
 
@@ -350,6 +360,7 @@ impl Bot {
         if let Some(browser) = self.browser.take() {
             browser.close().await;
         }
+        self.post_mortems.settle().await;
         self.state = BotState::Ended;
         let mut last = self.snapshot();
         last.exit = Some(exit);
@@ -363,7 +374,7 @@ impl Bot {
         self.parts.status.send_replace(self.snapshot());
     }
 
-    fn snapshot(&self) -> BotStatus {
+    pub(crate) fn snapshot(&self) -> BotStatus {
         let now = Instant::now();
         let browser = BrowserStatus {
             process_id: self.browser.as_ref().and_then(|browser| browser.process_id()),
