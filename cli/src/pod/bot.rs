@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use scrapefleet_policy::{Clock, SystemClock};
-use scrapefleet_worker::{Bot, BotExit, BotStatus, Parts, Signals, Tally, WorkerMetrics, status::BotState};
+use scrapefleet_worker::{
+    Bot, BotExit, BotStatus, Parts, PostMortems, Signals, Tally, WorkerMetrics, status::BotState,
+};
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
@@ -49,7 +51,9 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
-    let exit = run(Bot::new(config, parts).limited_to(limit), signals, &seen, &tally, &port).await;
+    let bot =
+        Bot::new(config, parts).limited_to(limit).with_post_mortems(PostMortems::of_this_process());
+    let exit = run(bot, signals, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.
     if let Err(error) = queue.close().await {

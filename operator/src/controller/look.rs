@@ -185,6 +185,8 @@ impl Look<'_> {
         planned: &Plan,
         applied: &Applied,
     ) -> Result<(), Trouble> {
+        let abandoned = session.abandonments.news(&seen.pods, seen.now);
+        self.context.announcer.announce_abandoned(self.fleet, abandoned).await;
         let cached = self.fleet.status.clone().unwrap_or_default();
         let before = session.writer.known(&cached, seen.now).clone();
         let list_is_broken = session.list_is_broken(&seen.pods, seen.now);

@@ -28,7 +28,7 @@ pub use scrapefleet_queue::Depth;
 use crate::Observed;
 pub use exit::{Blame, Exit, ExitReason};
 pub use memory::Memory;
-pub use pod::{ObservedPod, Report, ReportedState, Role, Stage, Totals};
+pub use pod::{Browser, ObservedPod, Report, ReportedState, Role, Stage, Totals};
 pub(crate) use revision::digest;
 pub use revision::{Images, Revisions};
 pub use share::Share;
