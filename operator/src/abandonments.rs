@@ -17,7 +17,7 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(1);
 
 /// A bot threw browsers away since it was last heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Abandoned {
+pub struct ThrownAway {
     /// The bot's pod.
     pub pod: String,
     /// Its uid.
@@ -46,7 +46,7 @@ pub struct Abandonments {
 
 impl Abandonments {
     /// What is to be told, now that the pods say this.
-    pub fn news(&mut self, pods: &[ObservedPod], now: Timestamp) -> Vec<Abandoned> {
+    pub fn news(&mut self, pods: &[ObservedPod], now: Timestamp) -> Vec<ThrownAway> {
         self.counted.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
         while self.told.front().is_some_and(|at| now.duration_since(*at) >= WINDOW) {
             self.told.pop_front();
@@ -54,7 +54,7 @@ impl Abandonments {
         pods.iter().filter_map(|pod| self.of(pod, now)).collect()
     }
 
-    fn of(&mut self, pod: &ObservedPod, now: Timestamp) -> Option<Abandoned> {
+    fn of(&mut self, pod: &ObservedPod, now: Timestamp) -> Option<ThrownAway> {
         let report = pod.report.value().filter(|_| pod.role == Role::Bot)?;
         let in_all = report.browser.abandoned;
         let browsers = in_all.saturating_sub(self.counted.insert(pod.uid.clone(), in_all)?);
@@ -66,7 +66,7 @@ impl Abandonments {
             return None;
         }
         self.told.push_back(now);
-        Some(Abandoned {
+        Some(ThrownAway {
             pod: pod.name.clone(),
             uid: pod.uid.clone(),
             slot: pod.slot,
@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(seen.news(&[bot(1, 7, "old")], second(0)), [], "what was before us was told before");
         assert_eq!(seen.news(&[bot(1, 7, "old")], second(1)), []);
         let news = seen.news(&[bot(1, 9, "it\nhangs\u{1b}[2J"), bot(2, 0, "")], second(2));
-        let expected = Abandoned {
+        let expected = ThrownAway {
             pod: "fleet-bot-1-x".into(),
             uid: "uid-1".into(),
             slot: 1,

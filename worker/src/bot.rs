@@ -152,18 +152,18 @@ impl Bot {
         }
     }
 
+    /// The same, with what says where its browsers die and what the log had before.
+    #[must_use]
+    pub fn with_post_mortems(mut self, post_mortems: PostMortems) -> Self {
+        self.post_mortems = post_mortems;
+        self
+    }
+
     /// The same, holding at most as many items as `limit` says at the time, and never more than its configuration says.
     /// What it holds when the limit falls it keeps until it ends; one item may always be held.
     #[must_use]
     pub fn limited_to(mut self, limit: watch::Receiver<usize>) -> Self {
         self.limit = Some(limit);
-        self
-    }
-
-    /// The same, with what says where its browsers die and what the log had before.
-    #[must_use]
-    pub fn with_post_mortems(mut self, post_mortems: PostMortems) -> Self {
-        self.post_mortems = post_mortems;
         self
     }
 

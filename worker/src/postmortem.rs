@@ -132,7 +132,7 @@ impl Bot {
             no_processes: sight.no_processes,
             screenshot: None,
             no_screenshot: sight.no_screenshot,
-            log: self.post_mortems.recent.lines(),
+            log: self.post_mortems.recent.lines().iter().map(ToString::to_string).collect(),
         };
         let writing = Writing {
             store: self.parts.store.clone(),

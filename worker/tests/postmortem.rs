@@ -13,10 +13,7 @@ use scrapefleet_browser::{
     BrowserFactory, Evidence, Fault, Item, ListPage, Placement, Probe, SiteBrowser, Step, StepError,
     fake::{Life, Mishap, What},
 };
-use scrapefleet_store::{
-    Artifact, ArtifactStore, Key, Metadata, Put, StoreError,
-    memory::Outage,
-};
+use scrapefleet_store::{Artifact, ArtifactStore, Key, Metadata, Put, StoreError, memory::Outage};
 use scrapefleet_telemetry::{Metrics, logging};
 use scrapefleet_worker::{Bot, BotExit, BotStatus, Parts, PostMortems, Signals, WorkerMetrics, postmortem};
 use serde_json::Value;
@@ -44,7 +41,12 @@ impl Watched {
     }
 }
 
-fn start(rig: &Rig, all: PostMortems, store: Arc<dyn ArtifactStore>, factory: Arc<dyn BrowserFactory>) -> Watched {
+fn start(
+    rig: &Rig,
+    all: PostMortems,
+    store: Arc<dyn ArtifactStore>,
+    factory: Arc<dyn BrowserFactory>,
+) -> Watched {
     let metrics = WorkerMetrics::new(&Metrics::new("test", "0").unwrap()).unwrap();
     let parts = Parts {
         factory,
@@ -113,14 +115,20 @@ async fn a_hung_browser_leaves_what_it_held_and_why_and_is_asked_nothing() {
     until_opened(&rig, 2).await;
 
     let found = read(&rig).await.remove(0);
-    assert_eq!((&found["fleet"], &found["host"], &found["last"]), (&"fleet".into(), &"pod-7".into(), &false.into()));
+    assert_eq!(
+        (&found["fleet"], &found["host"], &found["last"]),
+        (&"fleet".into(), &"pod-7".into(), &false.into())
+    );
     assert_eq!((&found["why"]["fault"], &found["why"]["step"]), (&"Timeout".into(), &"Probe".into()));
     assert_eq!(found["why"]["message"], "scheduled in the fake");
     let hold = &found["bot"]["holds"][0];
     assert_eq!((&hold["item"], &hold["step"], &hold["attempt"]), (&"a".into(), &"open".into(), &1.into()));
     assert_eq!(found["bot"]["browser"]["abandoned"], 0);
     assert!(found["processes"].is_null() && found["noProcesses"].is_string(), "{found}");
-    assert!(found["screenshot"].is_null() && found["noScreenshot"].as_str().unwrap().contains("not asked"), "{found}");
+    assert!(
+        found["screenshot"].is_null() && found["noScreenshot"].as_str().unwrap().contains("not asked"),
+        "{found}"
+    );
     let log = found["log"].as_array().unwrap();
     assert!(log.len() <= logging::LINES);
     assert!(log.iter().any(|line| line.as_str().unwrap().contains("the browser is abandoned")), "{log:?}");
@@ -252,6 +260,7 @@ async fn a_store_that_hangs_keeps_no_browser_waiting() {
     assert_eq!(bot.counted("busy"), 1, "two wait for the store, and the third is left out");
     assert!(rebuilt_after(&rig).unwrap() < secs(1), "{:?}", rebuilt_after(&rig));
     until("given up", || bot.counted("failed") == 2).await;
+    kill_browser(&rig).await;
     let ending = Instant::now();
     assert_eq!(bot.drain().await, BotExit::Drained);
     assert!(ending.elapsed() < secs(5), "{:?}", ending.elapsed());
@@ -316,9 +325,10 @@ async fn a_browser_that_never_gives_its_picture_is_waited_for_a_second() {
     rig.publish(std::slice::from_ref(&item)).await;
     let factory = Arc::new(Shy(Arc::new(rig.site.clone())));
     let bot = start(&rig, PostMortems::default(), rig.store.clone(), factory);
-    until("failed to take", || rig.totals().retried == 1).await;
+    until("abandoned", || rig.totals().browsers_abandoned == 1).await;
     let failed = Instant::now();
-    until("another browser", || rig.site.events().iter().filter(|e| e.what == What::Started).count() == 2).await;
+    until("another browser", || rig.site.events().iter().filter(|e| e.what == What::Started).count() == 2)
+        .await;
     assert!(failed.elapsed() < Duration::from_millis(1500), "{:?}", failed.elapsed());
     until("written", || bot.counted("written") == 1).await;
     let found = read(&rig).await.remove(0);

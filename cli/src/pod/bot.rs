@@ -51,8 +51,7 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
-    let bot =
-        Bot::new(config, parts).limited_to(limit).with_post_mortems(PostMortems::of_this_process());
+    let bot = Bot::new(config, parts).limited_to(limit).with_post_mortems(PostMortems::of_this_process());
     let exit = run(bot, signals, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.

@@ -12,7 +12,7 @@ use scrapefleet_policy::within;
 
 use super::{CALL, words};
 use crate::{
-    abandonments::Abandoned,
+    abandonments::ThrownAway,
     names,
     plan::{Action, Blame, Role, WhyCreate, WhyDelete},
 };
@@ -64,9 +64,9 @@ impl Announcer {
     }
 
     /// Tells of browsers that bots threw away and went on.
-    pub async fn announce_abandoned(&self, fleet: &ScrapeFleet, abandoned: Vec<Abandoned>) {
-        for abandoned in abandoned {
-            self.tell(fleet, thrown_away(abandoned)).await;
+    pub async fn announce_thrown_away(&self, fleet: &ScrapeFleet, all: Vec<ThrownAway>) {
+        for thrown in all {
+            self.tell(fleet, thrown_away(thrown)).await;
         }
     }
 
@@ -139,8 +139,8 @@ fn replaced(action: &Action) -> Option<News> {
 }
 
 /// A browser that a bot threw away and built anew: the bot's pod stays.
-fn thrown_away(abandoned: Abandoned) -> News {
-    let Abandoned { pod, uid, slot, browsers, in_all, why, untold } = abandoned;
+fn thrown_away(abandoned: ThrownAway) -> News {
+    let ThrownAway { pod, uid, slot, browsers, in_all, why, untold } = abandoned;
     let what = if browsers == 1 { "its browser".to_owned() } else { format!("{browsers} browsers") };
     let mut note = format!("bot {slot} ({pod}) threw away {what}, {in_all} since it started");
     if untold > 0 {
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_browser_thrown_away_is_told_with_why() {
-        let abandoned = |browsers, why: Option<&str>, untold| Abandoned {
+        let abandoned = |browsers, why: Option<&str>, untold| ThrownAway {
             pod: "p".into(),
             uid: "u".into(),
             slot: 2,

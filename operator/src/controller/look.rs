@@ -185,8 +185,8 @@ impl Look<'_> {
         planned: &Plan,
         applied: &Applied,
     ) -> Result<(), Trouble> {
-        let abandoned = session.abandonments.news(&seen.pods, seen.now);
-        self.context.announcer.announce_abandoned(self.fleet, abandoned).await;
+        let thrown_away = session.abandonments.news(&seen.pods, seen.now);
+        self.context.announcer.announce_thrown_away(self.fleet, thrown_away).await;
         let cached = self.fleet.status.clone().unwrap_or_default();
         let before = session.writer.known(&cached, seen.now).clone();
         let list_is_broken = session.list_is_broken(&seen.pods, seen.now);

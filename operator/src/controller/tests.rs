@@ -256,18 +256,22 @@ async fn each_browser_thrown_away_is_an_event_of_its_own_and_told_once() {
     for (abandoned, why) in [(3, "Probe failed (Timeout)"), (4, "it is\ngone")] {
         says(has_thrown_away(abandoned, why));
         scene.seconds(5).await;
-        assert_eq!(scene.server.writes(), ["event BrowserAbandoned"]);
+        assert_eq!(starts(&scene.server.writes(), "event BrowserAbandoned"), 1);
     }
-    let events = scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
+    let events =
+        scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
     let events: Vec<_> = events.filter(|event| event["reason"] == "BrowserAbandoned").collect();
     let note = |n: usize| events[n]["note"].as_str().unwrap();
-    assert_eq!(note(0), format!("bot 0 ({bot}) threw away its browser, 3 since it started: Probe failed (Timeout)"));
+    assert_eq!(
+        note(0),
+        format!("bot 0 ({bot}) threw away its browser, 3 since it started: Probe failed (Timeout)")
+    );
     assert!(note(1).ends_with("4 since it started: it is\\ngone"), "{}", note(1));
     assert_eq!((&events[0]["type"], &events[0]["related"]["name"]), (&json!("Warning"), &json!(bot)));
     // Another operator takes over, and nothing happens.
     scene.context.sessions.retain(|_| false);
     scene.seconds(60).await;
-    assert_eq!(scene.server.writes(), [""; 0]);
+    assert_eq!(starts(&scene.server.writes(), "event"), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -277,8 +281,7 @@ async fn two_pods_that_end_for_one_reason_are_two_events() {
     for round in ["first", "second"] {
         scene.pods_become_ready();
         scene.seconds(5).await;
-        let newest = |name: &String| name.starts_with("a-bot") && scene.server.get("pods", name).unwrap()["status"]["phase"] == "Running";
-        let bot = scene.server.names("pods").into_iter().find(newest).unwrap();
+        let bot = scene.server.names("pods").into_iter().find(|name| name.starts_with("a-bot")).unwrap();
         let said = format!(r#"{{"code":10,"message":"the {round} trouble"}}"#);
         scene.server.change("pods", &bot, |pod| {
             pod["status"] = json!({ "phase": "Failed", "containerStatuses": [{
@@ -287,8 +290,10 @@ async fn two_pods_that_end_for_one_reason_are_two_events() {
             }] });
         });
         scene.seconds(90).await;
+        scene.server.remove("pods", &bot);
     }
-    let events = scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
+    let events =
+        scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
     let notes: Vec<_> = events.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect();
     for round in ["first", "second"] {
         let told = notes.iter().filter(|note| note.contains(&format!("the {round} trouble"))).count();

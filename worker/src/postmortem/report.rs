@@ -1,7 +1,5 @@
 //! What a post-mortem says.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use scrapefleet_api::FleetName;
 use scrapefleet_browser::{StepError, process_tree::Seen};
@@ -45,7 +43,7 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_screenshot: Option<String>,
     /// The log's newest lines, oldest first.
-    pub(super) log: Vec<Arc<str>>,
+    pub(super) log: Vec<String>,
 }
 
 /// Why a browser was thrown away.

@@ -49,7 +49,8 @@ impl Sight {
 
 async fn processes(root: Option<u32>) -> Result<Vec<ProcessLine>, String> {
     let root = root.and_then(|root| i32::try_from(root).ok());
-    let root = root.ok_or("the browser's processes are not visible from here: they are in a container of their own")?;
+    let root = root
+        .ok_or("the browser's processes are not visible from here: they are in a container of their own")?;
     let look = tokio::task::spawn_blocking(move || process_tree::look(root, MOST_PROCESSES));
     let seen = within(PROCESSES, "read the browser's processes", look).await;
     let seen = seen.map_err(|expired| expired.to_string())?.map_err(|error| error.to_string())?;
@@ -92,7 +93,9 @@ mod tests {
     #[test]
     fn what_may_hang_or_is_dead_is_not_asked() {
         let error = |fault| StepError::new(Step::Probe, fault, "");
-        for fault in [Fault::Timeout, Fault::PageCrashed, Fault::TabClosed, Fault::BrowserGone, Fault::CannotStart] {
+        for fault in
+            [Fault::Timeout, Fault::PageCrashed, Fault::TabClosed, Fault::BrowserGone, Fault::CannotStart]
+        {
             assert!(!still_answers(&error(fault)), "{fault:?}");
         }
         assert!(still_answers(&error(Fault::NotFound)));
