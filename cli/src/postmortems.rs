@@ -49,7 +49,9 @@ async fn newest(
     last: usize,
 ) -> Result<Vec<(Key, Value)>, CliError> {
     let keys: Vec<Key> = store.list(&Key::post_mortems(fleet)).await?.try_collect().await?;
-    let mut keys: Vec<Key> = keys.into_iter().filter(|key| key.as_str().ends_with(".json")).collect();
+    // Beside them are screenshots.
+    let is_report = |key: &Key| key.as_str().rsplit('.').next() == Some("json");
+    let mut keys: Vec<Key> = keys.into_iter().filter(is_report).collect();
     keys.sort_unstable();
     let newest = keys.split_off(keys.len().saturating_sub(last));
     let reads = newest.into_iter().map(|key| async move { (read(store, &key).await, key) });
@@ -74,13 +76,13 @@ fn rows(fleet: &FleetName, found: &[(Key, Value)]) -> Vec<Vec<String>> {
     let head = ["WHEN", "BOT", "FAULT", "HELD", "MESSAGE", "NAME"].map(str::to_owned).to_vec();
     let row = |(key, found): &(Key, Value)| {
         let name = key.as_str().strip_prefix(&Key::post_mortems(fleet)).unwrap_or(key.as_str());
-        let held = found.pointer("/bot/holds").and_then(Value::as_array).map_or(0, Vec::len);
+        let items = found.pointer("/bot/holds").and_then(Value::as_array).map_or(0, Vec::len);
         let message = found.get("unreadable").and_then(Value::as_str).unwrap_or(text(found, "/why/message"));
         vec![
             printable(text(found, "/at").get(..19).unwrap_or("-"), 19),
             number(found, "/bot/slot"),
             printable(text(found, "/why/fault"), 20),
-            held.to_string(),
+            items.to_string(),
             printable(message, 80),
             name.to_owned(),
         ]

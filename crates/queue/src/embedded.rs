@@ -240,8 +240,9 @@ impl TaskQueue for Embedded {
     }
 
     async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError> {
-        let (inner, wanted) = (Arc::clone(&self.inner), Wanted::of(letters));
-        let numbers = blocking(move || inner.desk.file.read(|txn| reading::numbers(txn, wanted))).await?;
+        let (inner, letters) = (Arc::clone(&self.inner), letters.to_vec());
+        let numbers =
+            blocking(move || inner.desk.file.read(|txn| reading::numbers(txn, Wanted::of(&letters)))).await?;
         let inner = Arc::clone(&self.inner);
         let purged = stream::iter(numbers).map(move |number| purge(Arc::clone(&inner), number));
         // Asked for together they share an fsync.

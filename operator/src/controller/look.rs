@@ -63,7 +63,7 @@ impl Look<'_> {
         self.context.metrics.count(labels, &applied.done);
         self.context.metrics.show(labels, &self.situation(&seen, &prepared), &planned);
         if !applied.done.contains(&Action::RemoveFinalizer) && !self.is_leaving() {
-            self.tell(session, &seen, &prepared, &planned, &applied).await?;
+            Box::pin(self.tell(session, &seen, &prepared, &planned, &applied)).await?;
         }
         match applied.failed {
             None => Ok(PERIOD),
