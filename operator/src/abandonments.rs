@@ -91,7 +91,7 @@ mod tests {
 
     fn bot(slot: u32, abandoned: u64, why: &str) -> ObservedPod {
         let (browser, last_reason) = (Browser { abandoned }, Some(why.to_owned()));
-        let value = Report { browser, last_reason, ..Report::default() };
+        let value = Report { last_reason, browser, ..Report::default() };
         pod(slot).with(|pod| pod.report = Observed::Read { value, at: second(0) })
     }
 
