@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scrapefleet_queue::Reason;
 
 /// Scrapes what sites list for a short while, with real browsers, losing nothing and doubling nothing.
 #[derive(Debug, Parser)]
@@ -37,8 +38,10 @@ pub enum Command {
     ///
     /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable.
     Verify(VerifyArgs),
-    /// Look at the items that were given up, and try them again.
+    /// Look at the items that were given up, and try them again or give them up for good.
     Dead(DeadArgs),
+    /// Look at what was left of browsers that bots threw away.
+    PostMortems(PostMortemsArgs),
     /// Check a manifest; prints every problem, one a line.
     Check(FleetArgs),
     /// Be one bot of a fleet, in a pod beside its Chrome.
@@ -189,6 +192,9 @@ pub enum DeadCommand {
         /// Which fleet.
         #[command(flatten)]
         fleet: FleetArgs,
+        /// Only those given up for this reason, as in `OpenFailed`; may be repeated.
+        #[arg(long, value_name = "REASON", value_parser = reason)]
+        reason: Vec<Reason>,
         /// Prints them as JSON.
         #[arg(long)]
         json: bool,
@@ -206,11 +212,112 @@ pub enum DeadCommand {
         /// Which fleet.
         #[command(flatten)]
         fleet: FleetArgs,
-        /// The items; with --all, every one.
-        #[arg(required_unless_present = "all")]
-        items: Vec<String>,
-        /// Every dead letter.
-        #[arg(long, conflicts_with = "items")]
-        all: bool,
+        /// Which letters.
+        #[command(flatten)]
+        which: Which,
     },
+    /// Gives items up for good: their dead letters are no more, and a record of each is in the store.
+    ///
+    /// The ledger goes on counting them as dead. Evidence in the store stays where it is.
+    Purge {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Which letters.
+        #[command(flatten)]
+        which: Which,
+        /// Does not ask first; needed where there is no terminal to ask at.
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Which {
+    /// The items; with --all, every one.
+    #[arg(required_unless_present_any = ["all", "reason"])]
+    pub items: Vec<String>,
+    /// Every dead letter.
+    #[arg(long, conflicts_with = "items")]
+    pub all: bool,
+    /// Only those given up for this reason, as in `OpenFailed`; may be repeated.
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    pub reason: Vec<Reason>,
+}
+
+/// A reason as `dead list` shows it.
+fn reason(text: &str) -> Result<Reason, String> {
+    let named = |reason: &Reason| format!("{reason:?}").eq_ignore_ascii_case(text);
+    Reason::ALL.into_iter().find(named).ok_or_else(|| {
+        let all: Vec<_> = Reason::ALL.iter().map(|reason| format!("{reason:?}")).collect();
+        format!("there are {}", all.join(", "))
+    })
+}
+
+/// What to do with post-mortems.
+#[derive(Debug, Args)]
+pub struct PostMortemsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: PostMortemsCommand,
+}
+
+/// What to do with post-mortems.
+#[derive(Debug, Subcommand)]
+pub enum PostMortemsCommand {
+    /// The newest, a line each: when, which bot, why, how many items it held, what the browser said, and its name.
+    List {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// At most so many.
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: usize,
+        /// Prints them as JSON, whole.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One whole: what was held, the browser's processes, the last lines of the bot's log.
+    Show {
+        /// Which fleet.
+        #[command(flatten)]
+        fleet: FleetArgs,
+        /// Its name, as `list` shows it, or its key in the store.
+        name: String,
+        /// Prints it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn which(words: &[&str]) -> Result<Which, String> {
+        let all = ["scrapefleet", "dead", "purge", "-f", "x"].into_iter().chain(words.iter().copied());
+        match Cli::try_parse_from(all).map_err(|error| error.to_string())?.command {
+            Command::Dead(DeadArgs { command: DeadCommand::Purge { which, .. } }) => Ok(which),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_purge_says_what_of() {
+        assert_eq!(which(&["a", "b"]).unwrap().items, ["a", "b"]);
+        assert!(which(&["--all"]).unwrap().all);
+        let reasons = which(&["--reason", "openfailed", "--reason", "TooLate"]).unwrap().reason;
+        assert_eq!(reasons, [Reason::OpenFailed, Reason::TooLate]);
+        assert!(which(&[]).is_err());
+        assert!(which(&["--all", "a"]).is_err());
+        let wrong = which(&["--reason", "Weather"]).unwrap_err();
+        assert!(wrong.contains("Weather") && wrong.contains("OpenFailed, PageCrashed"), "{wrong}");
+    }
+
+    #[test]
+    fn every_command_is_well_formed() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
 }

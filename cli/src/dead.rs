@@ -1,11 +1,12 @@
-//! `scrapefleet dead`: what was given up, why, and trying it again.
+//! `scrapefleet dead`: what was given up, why, trying it again, and giving it up for good.
 
-use scrapefleet_api::ItemId;
-use scrapefleet_queue::DeadLetter;
+mod purge;
+
+use scrapefleet_queue::{DeadLetter, Reason};
 
 use crate::{
     CliError,
-    args::{DeadCommand, FleetArgs},
+    args::{DeadCommand, FleetArgs, Which},
     fleet::Fleet,
     terminal::{printable, table},
 };
@@ -13,14 +14,16 @@ use crate::{
 /// Does what was asked about dead letters.
 pub async fn dead(command: DeadCommand) -> Result<(), CliError> {
     match command {
-        DeadCommand::List { fleet, json } => list(&fleet, json).await,
+        DeadCommand::List { fleet, reason, json } => list(&fleet, &reason, json).await,
         DeadCommand::Show { fleet, item } => show(&fleet, &item).await,
-        DeadCommand::Replay { fleet, items, all } => replay(&fleet, &items, all).await,
+        DeadCommand::Replay { fleet, which } => replay(&fleet, &which).await,
+        DeadCommand::Purge { fleet, which, yes } => purge::purge(&fleet, &which, yes).await,
     }
 }
 
-async fn list(args: &FleetArgs, json: bool) -> Result<(), CliError> {
-    let letters = Fleet::load(args)?.read_queue().await?.shared().dead_letters().await?;
+async fn list(args: &FleetArgs, reasons: &[Reason], json: bool) -> Result<(), CliError> {
+    let mut letters = Fleet::load(args)?.read_queue().await?.shared().dead_letters().await?;
+    letters.retain(|letter| is_for(letter, reasons));
     if json {
         println!("{}", serde_json::json!(letters));
     } else if letters.is_empty() {
@@ -52,12 +55,7 @@ fn name(letter: &DeadLetter) -> String {
 async fn show(args: &FleetArgs, item: &str) -> Result<(), CliError> {
     let fleet = Fleet::load(args)?;
     let letters = fleet.read_queue().await?.shared().dead_letters().await?;
-    let letter = letters
-        .iter()
-        .find(|letter| letter.item.as_ref().is_some_and(|id| id.as_str() == item))
-        .ok_or_else(|| {
-            CliError::Usage(format!("`{}` is no dead letter; `dead list` shows them", printable(item, 200)))
-        })?;
+    let letter = letters.iter().find(|letter| is_of(letter, item)).ok_or_else(|| no_letter(item))?;
     let mut rows = vec![
         vec!["item".to_owned(), name(letter)],
         vec!["reason".to_owned(), format!("{:?}", letter.failure.reason)],
@@ -85,24 +83,43 @@ async fn show(args: &FleetArgs, item: &str) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn replay(args: &FleetArgs, items: &[String], all: bool) -> Result<(), CliError> {
+async fn replay(args: &FleetArgs, which: &Which) -> Result<(), CliError> {
     let opened = Fleet::load(args)?.open_queue().await?;
     let queue = opened.shared();
-    let ids = if all {
-        queue.dead_letters().await?.into_iter().filter_map(|letter| letter.item).collect()
-    } else {
-        items
-            .iter()
-            .map(|item| item.parse::<ItemId>())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| CliError::Usage(error.to_string()))?
-    };
-    for id in &ids {
+    let letters = chosen(queue.dead_letters().await?, which)?;
+    for id in letters.iter().filter_map(|letter| letter.item.as_ref()) {
         queue.replay(id).await?;
         println!("{id} is ready again");
     }
-    if ids.is_empty() {
+    if letters.is_empty() {
         println!("no dead letters to replay");
     }
     Ok(opened.close().await?)
 }
+
+/// The letters that are meant. An item that has none is an error.
+fn chosen(letters: Vec<DeadLetter>, which: &Which) -> Result<Vec<DeadLetter>, CliError> {
+    for item in &which.items {
+        if !letters.iter().any(|letter| is_of(letter, item)) {
+            return Err(no_letter(item));
+        }
+    }
+    let named =
+        |letter: &DeadLetter| which.items.is_empty() || which.items.iter().any(|item| is_of(letter, item));
+    Ok(letters.into_iter().filter(|letter| named(letter) && is_for(letter, &which.reason)).collect())
+}
+
+fn is_of(letter: &DeadLetter, item: &str) -> bool {
+    letter.item.as_ref().is_some_and(|id| id.as_str() == item)
+}
+
+fn is_for(letter: &DeadLetter, reasons: &[Reason]) -> bool {
+    reasons.is_empty() || reasons.contains(&letter.failure.reason)
+}
+
+fn no_letter(item: &str) -> CliError {
+    CliError::Usage(format!("`{}` is no dead letter; `dead list` shows them", printable(item, 200)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,6 +22,8 @@ pub struct Findings {
     pub dead: BTreeSet<ItemId>,
     /// Artifacts, by the item they were taken from.
     pub stored: BTreeMap<ItemId, Vec<Key>>,
+    /// Items with a record that their dead letter was purged.
+    pub purged: BTreeSet<ItemId>,
     /// Items with a record that they are gone.
     pub gone: BTreeSet<ItemId>,
     /// What could not be read.
@@ -62,8 +64,10 @@ pub struct Ledger {
     pub held: usize,
     /// With an artifact.
     pub stored: usize,
-    /// Given up, with a dead letter.
+    /// Given up, with a dead letter or a record of a purged one.
     pub dead: usize,
+    /// Of those, the ones whose dead letter was purged.
+    pub purged: usize,
     /// Recorded as gone.
     pub gone: usize,
     /// Discovered, and nowhere now: lost.
@@ -83,7 +87,11 @@ impl Ledger {
         let mut ledger = Self { discovered: findings.discovered.len(), ..Self::default() };
         for item in &findings.discovered {
             match findings.whereabouts(item) {
-                Some(place) => *ledger.count_of(&place) += 1,
+                Some(place) => {
+                    *ledger.count_of(&place) += 1;
+                    let purged = matches!(place, Place::Dead) && !findings.dead.contains(item);
+                    ledger.purged += usize::from(purged);
+                }
                 None => ledger.missing.push(item.clone()),
             }
         }
@@ -141,11 +149,17 @@ impl Findings {
         if self.gone.contains(item) {
             return Some(Place::Gone);
         }
-        self.dead.contains(item).then_some(Place::Dead)
+        (self.dead.contains(item) || self.purged.contains(item)).then_some(Place::Dead)
     }
 
     fn undiscovered(&self) -> Vec<ItemId> {
-        let all = self.stored.keys().chain(self.pending.keys()).chain(&self.dead).chain(&self.gone);
+        let all = self
+            .stored
+            .keys()
+            .chain(self.pending.keys())
+            .chain(&self.dead)
+            .chain(&self.purged)
+            .chain(&self.gone);
         let unknown: BTreeSet<_> = all.filter(|item| !self.discovered.contains(item)).collect();
         unknown.into_iter().cloned().collect()
     }
@@ -171,6 +185,7 @@ mod tests {
             dead: [id("d")].into(),
             stored: [(id("e"), vec![key("e")])].into(),
             gone: [id("f")].into(),
+            purged: BTreeSet::new(),
             unreadable: Vec::new(),
         }
     }
@@ -224,6 +239,19 @@ mod tests {
         let ledger = Ledger::of(findings);
         assert_eq!((ledger.stored, ledger.ready), (1, 1));
         assert!(ledger.balances());
+    }
+
+    #[test]
+    fn a_purged_item_is_dead_unless_it_is_somewhere_else() {
+        let mut findings = six();
+        findings.dead.clear();
+        findings.purged = ["a", "d", "e", "f"].map(id).into();
+        let ledger = Ledger::of(findings.clone());
+        let Ledger { ready, stored, dead, gone, purged, .. } = ledger;
+        assert_eq!((ready, stored, dead, gone, purged), (1, 1, 1, 1, 1));
+        assert!(ledger.balances());
+        findings.purged.insert(id("x"));
+        assert_eq!(Ledger::of(findings).unknown, [id("x")]);
     }
 
     #[test]

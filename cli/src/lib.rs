@@ -1,7 +1,7 @@
 //! The scrapefleet command.
 //!
 //! `run` puts a watcher and bots into one process on the embedded queue and a directory; `verify` accounts for
-//! every item from what they left; `dead` looks at what was given up. `bot` and `watcher` are one part of a fleet each, in
+//! every item from what they left; `dead` looks at what was given up, `post-mortems` at what was left of browsers. `bot` and `watcher` are one part of a fleet each, in
 //! a pod. [`fleet`] makes a fleet of a manifest, [`places`] opens its queue and its store.
 
 pub mod args;
@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod ledger;
 pub mod places;
 pub mod pod;
+pub mod postmortems;
 pub mod run;
 mod terminal;
 pub mod verify;

@@ -6,7 +6,7 @@ use clap::Parser as _;
 use scrapefleet_cli::{
     CliError,
     args::{Cli, Command, LogFormat},
-    check, dead, pod,
+    check, dead, pod, postmortems,
     run::{self, Display},
     verify,
 };
@@ -40,6 +40,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Verify(args) => verify::verify(&args).await?,
         Command::Dead(args) => dead::dead(args.command).await?,
+        Command::PostMortems(args) => postmortems::post_mortems(args.command).await?,
         Command::Check(args) => check::check(&args)?,
         Command::Bot(args) => {
             logging::init(format, "info")?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, future};
 use scrapefleet_api::{FleetName, ItemId};
 use scrapefleet_queue::TaskQueue;
 use scrapefleet_store::{ArtifactStore, Key};
@@ -70,6 +70,7 @@ async fn read_store(
 ) -> Result<(), CliError> {
     let keys = store.list("").await?;
     let mut objects = keys
+        .try_filter(|key| future::ready(is_accounted(key)))
         .map_ok(|key| async move { (store.get(&key).await, key) })
         .map(|key| async move {
             match key {
@@ -92,12 +93,18 @@ async fn read_store(
     Ok(())
 }
 
-/// Files an object under what it is: an artifact, a record that an item is gone, or evidence, which counts for nothing.
+/// Whether an object says where an item is. Evidence and post-mortems do not, and are not read: a damaged picture is no
+/// lost item.
+fn is_accounted(key: &Key) -> bool {
+    !key.is_record() || matches!(key.parts().next(), Some("_gone" | "_purged"))
+}
+
+/// Files an object under what it is: an artifact, or a record that an item is gone or was purged.
 fn file(key: Key, item: ItemId, findings: &mut Findings) {
     let first = key.parts().next().map(str::to_owned);
     match first.as_deref() {
         Some("_gone") => _ = findings.gone.insert(item),
-        _ if key.is_record() => {}
+        Some("_purged") => _ = findings.purged.insert(item),
         _ => findings.stored.entry(item).or_default().push(key),
     }
 }
@@ -120,6 +127,9 @@ fn print(ledger: &Ledger) {
     .collect();
     let mut rows = vec![vec!["discovered".to_owned(), format!("{:>8}", ledger.discovered)]];
     rows.extend(counts.values().map(|(name, count)| vec![format!("  {name}"), format!("{count:>8}")]));
+    if ledger.purged > 0 {
+        rows.push(vec!["of the dead, purged".to_owned(), format!("{:>8}", ledger.purged)]);
+    }
     println!("{}", table(&rows));
     list("lost", &ledger.missing);
     list("never discovered", &ledger.unknown);
@@ -153,5 +163,47 @@ fn list<T: std::fmt::Display>(title: &str, items: &[T]) {
     }
     if items.len() > LISTED {
         println!("  … and {} more; --json has all", items.len() - LISTED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use jiff::Timestamp;
+    use scrapefleet_queue::memory::Memory;
+    use scrapefleet_store::{MemoryStore, Metadata, Origin};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn evidence_and_post_mortems_count_for_nothing_even_damaged() {
+        let fleet = FleetName::new("fleet").unwrap();
+        let item = ItemId::new("bot-0").unwrap();
+        let at = Timestamp::UNIX_EPOCH;
+        let origin = Origin {
+            fleet: fleet.clone(),
+            item: item.clone(),
+            discovered_at: at,
+            scraped_at: at,
+            attempt: 1,
+        };
+        let metadata = Metadata::of(b"whole", origin, "application/json");
+        let store = MemoryStore::default();
+        for key in [
+            Key::post_mortem(&fleet, 0, at, 0, "json"),
+            Key::post_mortem(&fleet, 0, at, 0, "png"),
+            Key::evidence(&fleet, &item, 1, "screenshot.png"),
+            Key::purged_unreadable(&fleet, "x"),
+        ] {
+            store.damage(key, Bytes::from_static(b"broken"), metadata.clone());
+        }
+        let queue = Memory::new(Arc::new(|| Timestamp::UNIX_EPOCH), 20);
+        let ledger = Ledger::of(find(&fleet, &queue, &store).await.unwrap());
+        assert!(ledger.balances() && ledger == Ledger::default(), "{ledger:?}");
+        store.damage(Key::gone(&fleet, &item), Bytes::from_static(b"broken"), metadata);
+        let ledger = Ledger::of(find(&fleet, &queue, &store).await.unwrap());
+        assert_eq!(ledger.unreadable.len(), 1, "what says where an item is must be whole");
     }
 }

@@ -12,6 +12,7 @@
 //! | see how a look goes, step by step | [`controller`] |
 //! | elect a leader | [`lease`] |
 
+pub mod abandonments;
 pub mod api;
 pub mod broker;
 pub mod build;

@@ -7,6 +7,7 @@ use scrapefleet_api::ScrapeFleet;
 use scrapefleet_policy::{Backoff, Instant};
 
 use crate::{
+    abandonments::Abandonments,
     plan::{Images, Memory, ObservedPod, ReportedState},
     prepared::Prepared,
     status::Writer,
@@ -30,6 +31,8 @@ pub struct Session {
     pub memory: Memory,
     /// What was counted.
     pub tally: Tally,
+    /// Which browsers that were thrown away were told of.
+    pub abandonments: Abandonments,
     /// What was written.
     pub writer: Writer,
     prepared: Option<Prepared>,
@@ -53,6 +56,7 @@ impl Session {
             begun: now,
             memory: Memory::default(),
             tally: Tally::resumed(fleet.and_then(|fleet| fleet.status.as_ref())),
+            abandonments: Abandonments::default(),
             writer: Writer::default(),
             prepared: None,
             repairing_since: None,

@@ -35,8 +35,10 @@ impl Bot {
         let reason = format!("{:?}", error.fault);
         self.parts.metrics.abandoned.with_label_values(&["browser", &reason]).inc();
         self.parts.tally.add(|t| t.browsers_abandoned += 1);
+        let last = self.rebuilds.strike(now) == Verdict::Abandon;
+        self.write_post_mortem(error, last).await;
         self.last_reason = Some(error.to_string());
-        if self.rebuilds.strike(now) == Verdict::Abandon {
+        if last {
             tracing::error!(slot = self.config.slot, "too many browsers abandoned: the bot ends");
             return Err(BotExit::BrowserNotRebuilt);
         }
@@ -149,7 +151,11 @@ impl Bot {
                 StepError::new(scrapefleet_browser::Step::Launch, Fault::CannotStart, &expired.to_string())
             }
         };
-        self.browser_not_built(&error)
+        let goes_on = self.browser_not_built(&error);
+        if goes_on.is_err() {
+            self.write_post_mortem(&error, true).await;
+        }
+        goes_on
     }
 
     fn browser_built(&mut self, browser: Box<dyn scrapefleet_browser::SiteBrowser>) {

@@ -21,6 +21,7 @@ use crate::{
     lifetime::Lifetime,
     metrics::WorkerMetrics,
     outage::{Outage, PATIENCE},
+    postmortem::PostMortems,
     schedule::{NextStep, Situation, next_step},
     status::{BotState, BotStatus, BrowserStatus, HoldStatus},
     steps::Steps,
@@ -98,6 +99,7 @@ pub struct Bot {
     lifetime: Lifetime,
     /// The most items it may hold now, where that changes.
     limit: Option<watch::Receiver<usize>>,
+    pub(crate) post_mortems: PostMortems,
 }
 
 /// What the bot knows of its browser.
@@ -161,9 +163,17 @@ impl Bot {
             store_trouble: StoreTrouble::default(),
             steps: Steps::default(),
             limit: None,
+            post_mortems: PostMortems::default(),
             config,
             parts,
         }
+    }
+
+    /// The same, with what says where its browsers die and what the log had before.
+    #[must_use]
+    pub fn with_post_mortems(mut self, post_mortems: PostMortems) -> Self {
+        self.post_mortems = post_mortems;
+        self
     }
 
     /// The same, holding at most as many items as `limit` says at the time, and never more than its configuration says.
@@ -402,6 +412,7 @@ impl Bot {
         if let Some(browser) = self.browser.take() {
             browser.close().await;
         }
+        self.post_mortems.settle().await;
         self.state = BotState::Ended;
         let mut last = self.snapshot();
         last.exit = Some(exit);
@@ -415,7 +426,7 @@ impl Bot {
         self.parts.status.send_replace(self.snapshot());
     }
 
-    fn snapshot(&self) -> BotStatus {
+    pub(crate) fn snapshot(&self) -> BotStatus {
         let now = Instant::now();
         let browser = BrowserStatus {
             process_id: self.browser.as_ref().and_then(|browser| browser.process_id()),

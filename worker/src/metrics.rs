@@ -21,6 +21,9 @@ pub struct WorkerMetrics {
     pub probe_seconds: Histogram,
     /// `scrapefleet_worker_repeats_total{what}`: puts and finishes of tasks that had to be repeated.
     pub repeats: IntCounterVec,
+    /// `scrapefleet_worker_post_mortems_total{outcome}`: post-mortems of abandoned browsers, by outcome (`written`, and
+    /// those left out: `limited` by the hour, `busy` with others, `failed` to be stored).
+    pub post_mortems: IntCounterVec,
 }
 
 impl WorkerMetrics {
@@ -42,6 +45,11 @@ impl WorkerMetrics {
                 "worker_repeats_total",
                 "Puts and finishes that had to be repeated.",
                 &["what"],
+            )?,
+            post_mortems: metrics.counter_vec(
+                "worker_post_mortems_total",
+                "Post-mortems of abandoned browsers, written and left out.",
+                &["outcome"],
             )?,
             held: metrics.int_gauge_vec("worker_held", "Items held now.", &["bot"])?,
             // From 2 s to 45 min is what items are held.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use scrapefleet_policy::{Clock, SystemClock};
 use scrapefleet_worker::{
-    Bot, BotExit, BotStatus, Parts, Signals, Steps, Tally, WorkerMetrics, status::BotState,
+    Bot, BotExit, BotStatus, Parts, PostMortems, Signals, Steps, Tally, WorkerMetrics, status::BotState,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -63,6 +63,7 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
     let bot = Bot::new(config, parts).limited_to(limit).counted_by(steps.clone());
+    let bot = bot.with_post_mortems(PostMortems::of_this_process());
     let exit = run(bot, signals, &steps, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.

@@ -96,7 +96,7 @@ fn end_process(stuck: &Stuck, termination_log: PathBuf) {
     });
     if last_words.is_ok() {
         // Whether it was said or not, this is the end.
-        drop(heard.recv_timeout(LAST_WORDS));
+        let _ = heard.recv_timeout(LAST_WORDS);
     }
     std::process::exit(code);
 }

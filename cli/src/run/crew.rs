@@ -7,7 +7,9 @@ use scrapefleet_policy::{Abandonment, Backoff, Clock, Jitter, Verdict, within};
 use scrapefleet_queue::{Depth, TaskQueue};
 use scrapefleet_store::ArtifactStore;
 use scrapefleet_telemetry::Metrics;
-use scrapefleet_worker::{Bot, BotConfig, BotExit, BotStatus, Parts, Signals, Tally, Totals, WorkerMetrics};
+use scrapefleet_worker::{
+    Bot, BotConfig, BotExit, BotStatus, Parts, PostMortems, Signals, Tally, Totals, WorkerMetrics,
+};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 use crate::{CliError, fleet::Fleet};
@@ -36,6 +38,7 @@ pub(super) struct Crew {
     fleet: Fleet,
     means: Means,
     metrics: WorkerMetrics,
+    post_mortems: PostMortems,
     tally: Tally,
     signals: Signals,
     bots: Vec<watch::Receiver<BotStatus>>,
@@ -55,6 +58,7 @@ impl Crew {
             fleet: fleet.clone(),
             means,
             metrics,
+            post_mortems: PostMortems::of_this_process(),
             tally: Tally::default(),
             signals,
             bots: Vec::new(),
@@ -86,7 +90,7 @@ impl Crew {
             status,
         };
         self.bots.push(seen);
-        self.slots.spawn(keep(config, parts, self.signals.clone()));
+        self.slots.spawn(keep(config, parts, self.post_mortems.clone(), self.signals.clone()));
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -121,11 +125,17 @@ impl Crew {
 }
 
 /// Keeps a slot filled until it is drained, or until its bots end too often.
-async fn keep(config: BotConfig, parts: Parts, signals: Signals) -> Result<(), String> {
+async fn keep(
+    config: BotConfig,
+    parts: Parts,
+    post_mortems: PostMortems,
+    signals: Signals,
+) -> Result<(), String> {
     let mut replacements = Abandonment::after(REPLACEMENTS).within(REPLACED_WITHIN);
     let jitter = Jitter::seeded(config.seed);
     loop {
-        let exit = Bot::new(config.clone(), parts.clone()).run(signals.clone()).await;
+        let bot = Bot::new(config.clone(), parts.clone()).with_post_mortems(post_mortems.clone());
+        let exit = bot.run(signals.clone()).await;
         if !exit.wants_replacement() {
             return Ok(());
         }

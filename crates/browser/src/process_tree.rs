@@ -39,6 +39,47 @@ pub fn memory(root: i32) -> Option<u64> {
     Some(own + rest.sum::<u64>())
 }
 
+/// A process as /proc shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its id.
+    pub pid: i32,
+    /// The id of its parent.
+    pub parent: i32,
+    /// The name of its program, at most 15 bytes; a program can choose it.
+    pub name: String,
+    /// What it does: `R` runs, `S` sleeps, `T` is stopped, `Z` is dead and not yet reaped, and others of proc(5).
+    pub state: char,
+    /// Proportional memory (PSS) in bytes, where it may be read; see [`memory`].
+    pub memory: Option<u64>,
+}
+
+/// `root` and all that descends from it, dead ones too; at most `most` of them, those nearest to `root`. Empty when `root`
+/// cannot be seen.
+#[must_use]
+pub fn look(root: i32, most: usize) -> Vec<Seen> {
+    let mut children: BTreeMap<i32, Vec<Seen>> = BTreeMap::new();
+    let mut next = std::collections::VecDeque::new();
+    for stat in all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok()) {
+        let seen =
+            Seen { pid: stat.pid, parent: stat.ppid, name: stat.comm, state: stat.state, memory: None };
+        if seen.pid == root {
+            next.push_back(seen);
+        } else {
+            children.entry(seen.parent).or_default().push(seen);
+        }
+    }
+    let mut found = Vec::new();
+    while let Some(seen) = next.pop_front() {
+        if found.len() == most {
+            break;
+        }
+        next.extend(children.remove(&seen.pid).unwrap_or_default());
+        found.push(Seen { memory: memory_of(seen.pid), ..seen });
+    }
+    found
+}
+
 fn memory_of(pid: i32) -> Option<u64> {
     let process = Process::new(pid).ok()?;
     let shares = process.smaps_rollup().ok().and_then(|rollup| {
@@ -71,6 +112,7 @@ mod tests {
         let found = descendants(root);
         let alone = memory_of(root).unwrap();
         let all = memory(root).unwrap();
+        let (looked, some) = (look(root, 10), look(root, 2));
         for pid in found.iter().copied().chain([root]) {
             let pid = rustix::process::Pid::from_raw(pid).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
@@ -79,5 +121,9 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert!(alone > 0 && all > alone, "{alone} {all}");
         assert_eq!(memory(root), None, "what is gone has no memory");
+        let seen: Vec<_> = looked.iter().map(|seen| (seen.parent == root, seen.name.as_str())).collect();
+        assert_eq!(seen, [(false, "sh"), (true, "sleep"), (true, "sleep")]);
+        assert!(looked.iter().all(|seen| "RSDI".contains(seen.state) && seen.memory.is_some()), "{looked:?}");
+        assert_eq!((some.len(), some[0].pid, look(root, 10)), (2, root, Vec::new()));
     }
 }

@@ -83,6 +83,7 @@ macro_rules! queue_contract {
                 an_acked_task_never_comes_back
                 a_delay_survives_a_death
                 dead_letters_and_their_replay_survive_a_death
+                what_was_purged_does_not_come_back_after_a_death
                 a_task_whose_holder_always_dies_is_given_up
                 what_was_held_before_a_death_has_no_effect_after_it
             }
@@ -105,6 +106,7 @@ macro_rules! queue_contract {
                 dead_keeps_the_task_and_why
                 replay_brings_a_dead_letter_back
                 replay_of_what_is_not_dead_says_so
+                purge_forgets_these_letters_and_no_others
                 a_claim_is_finished_once
                 failures_are_bounded
             }
@@ -128,6 +130,7 @@ macro_rules! queue_contract {
                 what_is_no_task_becomes_a_dead_letter
                 a_message_that_is_too_large_is_refused
                 what_is_no_task_is_accounted_for_untaken
+                what_is_no_task_can_be_purged
             }
         }
     };

@@ -16,13 +16,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, future, stream, stream::BoxStream};
 use jiff::Timestamp;
 use scrapefleet_api::{ItemId, LaneName};
 
 use crate::{
     Consumer, ConsumerOptions, DeadLetter, Depth, JournalEntry, LockGuard, Now, Published, QueueError, Task,
-    TaskQueue, TaskState, lanes::Picker, locks::Locks, message,
+    TaskQueue, TaskState, lanes::Picker, locks::Locks, message, purge::Wanted,
 };
 
 mod change;
@@ -47,6 +47,9 @@ use writer::{Desk, Writer};
 
 #[cfg(test)]
 mod faults;
+
+/// How many dead letters are purged at once.
+const PURGES: usize = 64;
 
 /// How a queue file is used.
 #[derive(Clone)]
@@ -236,8 +239,27 @@ impl TaskQueue for Embedded {
         self.inner.change(item.as_str().len(), Change::Replay(item.clone())).await.map(drop)
     }
 
+    async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError> {
+        let (inner, letters) = (Arc::clone(&self.inner), letters.to_vec());
+        let numbers =
+            blocking(move || inner.desk.file.read(|txn| reading::numbers(txn, Wanted::of(&letters)))).await?;
+        let inner = Arc::clone(&self.inner);
+        let purged = stream::iter(numbers).map(move |number| purge(Arc::clone(&inner), number));
+        // Asked for together they share an fsync.
+        purged.buffer_unordered(PURGES).try_fold(0, |sum, one| future::ready(Ok(sum + one))).await
+    }
+
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>, QueueError> {
         Ok(self.inner.locks.take(name).map(|held| Box::new(held) as Box<dyn LockGuard>))
+    }
+}
+
+/// Forgets one dead letter; how many that were: none when somebody else was faster.
+async fn purge(inner: Arc<Inner>, number: u64) -> Result<usize, QueueError> {
+    match inner.change(size_of::<u64>(), Change::Purge(number)).await {
+        Ok(_) => Ok(1),
+        Err(QueueError::NotFound(_)) => Ok(0),
+        Err(error) => Err(error),
     }
 }
 

@@ -17,6 +17,7 @@ mod lanes;
 mod locks;
 pub mod memory;
 pub mod message;
+mod purge;
 pub mod rabbitmq;
 pub mod task;
 mod waiting;
@@ -129,6 +130,11 @@ pub trait TaskQueue: Send + Sync + std::fmt::Debug {
 
     /// Makes the dead letter of `item` a ready task again, at attempt 1, and forgets the letter.
     async fn replay(&self, item: &ItemId) -> Result<(), QueueError>;
+
+    /// Forgets these dead letters, as [`dead_letters`](Self::dead_letters) showed them, for good; answers how many were there
+    /// and are no more. A letter is told from others by all that it says but the time. What is to be kept of them must be
+    /// durable elsewhere before: to the ledger a forgotten item is a lost one.
+    async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError>;
 
     /// Takes the lock `name` if nobody has it. It is free again when the guard is dropped or its process dies.
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>, QueueError>;

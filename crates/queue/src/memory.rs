@@ -75,6 +75,10 @@ impl TaskQueue for Memory {
         self.broker.replay(item)
     }
 
+    async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError> {
+        Ok(self.broker.purge(letters))
+    }
+
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>, QueueError> {
         Ok(self.broker.lock(name).map(|held| Box::new(held) as Box<dyn LockGuard>))
     }

@@ -68,6 +68,11 @@ pub fn read(message: &[u8]) -> Result<Task, Unreadable> {
     }
 }
 
+/// The item that a message is about, as far as that can be read.
+pub(crate) fn item(message: &[u8]) -> Option<ItemId> {
+    read(message).map_or_else(|unreadable| unreadable.item, |task| Some(task.id))
+}
+
 /// The dead letter that a message becomes; an unreadable one is shown as far as [`MAX_RAW_BYTES`] go.
 #[must_use]
 pub fn letter(message: &[u8], failure: Failure) -> DeadLetter {

@@ -265,6 +265,10 @@ impl TaskQueue for RabbitMq {
         dead::replay(&self.link().await?, self.lanes(), item, &self.inner.graph.options.now).await
     }
 
+    async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError> {
+        dead::purge(&self.link().await?, self.lanes(), letters, &self.inner.graph.options.now).await
+    }
+
     async fn try_lock(&self, name: &str) -> Result<Option<Box<dyn LockGuard>>, QueueError> {
         let lock = lock::take(&self.link().await?, name).await?;
         Ok(lock.map(|lock| Box::new(lock) as Box<dyn LockGuard>))

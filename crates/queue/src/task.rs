@@ -77,6 +77,22 @@ pub enum Reason {
     Forbidden,
 }
 
+impl Reason {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Unreadable,
+        Self::OpenFailed,
+        Self::PageCrashed,
+        Self::HoldExpired,
+        Self::TakeFailed,
+        Self::Incomplete,
+        Self::StoreFailed,
+        Self::HolderDied,
+        Self::TooLate,
+        Self::Forbidden,
+    ];
+}
+
 /// A task that was given up, with why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

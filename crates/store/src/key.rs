@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use scrapefleet_api::{FleetName, ItemId};
 use serde::{Deserialize, Serialize};
+
+use crate::metadata;
 
 mod field;
 mod template;
@@ -15,6 +18,9 @@ pub const MAX_KEY: usize = 1_000;
 
 /// The longest part of a key, in bytes: the longest file name that Linux's file systems take.
 pub const MAX_PART: usize = 255;
+
+/// The longest that an hour, two numbers and what is between them are as part of a key, in bytes.
+const HOUR: usize = 40;
 
 /// A key: parts joined by `/`, each 1 to 255 bytes of `A-Z a-z 0-9 . _ - % =`, none starting with `.`; 1,000 bytes at most.
 ///
@@ -61,6 +67,32 @@ impl Key {
     pub fn evidence(fleet: &FleetName, item: &ItemId, attempt: u32, name: &'static str) -> Self {
         let item = field::encoded(item.as_str(), MAX_PART);
         Self(format!("_dead/{fleet}/{item}/{attempt}/{}", field::encoded(name, MAX_PART)))
+    }
+
+    /// Where what was left of a browser is kept that bot `slot` threw away, the `nth` within the hour of `at`; `kind` is
+    /// like `json`.
+    #[must_use]
+    pub fn post_mortem(fleet: &FleetName, slot: u32, at: Timestamp, nth: u32, kind: &'static str) -> Self {
+        let (hour, kind) = (at.strftime("%Y-%m-%d/%Hh"), field::encoded(kind, MAX_PART - HOUR));
+        Self(format!("{}{hour}-{slot}-{nth:02}.{kind}", Self::post_mortems(fleet)))
+    }
+
+    /// What the keys of all post-mortems of `fleet` start with; in their order they are by time.
+    #[must_use]
+    pub fn post_mortems(fleet: &FleetName) -> String {
+        format!("_post-mortems/{fleet}/")
+    }
+
+    /// Where the record is kept that the dead letter of `item` was purged, and what it said.
+    #[must_use]
+    pub fn purged(fleet: &FleetName, item: &ItemId) -> Self {
+        Self(format!("_purged/{fleet}/{}", field::encoded(item.as_str(), MAX_PART)))
+    }
+
+    /// The same for a letter of which not even the item could be read.
+    #[must_use]
+    pub fn purged_unreadable(fleet: &FleetName, letter: &str) -> Self {
+        Self(format!("_unreadable/{fleet}/{}", metadata::sha256(letter.as_bytes())))
     }
 
     /// The key as text.

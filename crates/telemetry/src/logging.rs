@@ -1,7 +1,7 @@
 //! Log set-up.
 //!
 //! One record is one line, whatever is in it: text from pages cannot forge further lines or drive a terminal, and a
-//! record is no longer than [`LONGEST`].
+//! record is no longer than [`LONGEST`]. The newest lines are kept in memory as well; [`recent`] has them.
 
 use std::{env, io};
 
@@ -14,10 +14,12 @@ use tracing_subscriber::{
 };
 
 mod lines;
+mod recent;
 
 pub use lines::LONGEST;
 pub(crate) use lines::LOST;
 use lines::Lines;
+pub use recent::{LINES, LONGEST_KEPT, Recent};
 
 /// The environment variable whose filter, when set, is used instead of the program's.
 pub const FILTER_VARIABLE: &str = "SCRAPEFLEET_LOG";
@@ -64,7 +66,14 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = choose_filter(env::var(FILTER_VARIABLE).ok(), filter)?;
-    build_subscriber(writer, format, filter).try_init().map_err(|_| LoggingError::AlreadySetUp)
+    let recent = self::recent();
+    build_subscriber(writer, format, filter, recent).try_init().map_err(|_| LoggingError::AlreadySetUp)
+}
+
+/// The newest lines of this process's log; none before it is set up. Cheap to ask for and to keep.
+#[must_use]
+pub fn recent() -> Recent {
+    recent::OF_PROCESS.clone()
 }
 
 fn choose_filter(from_environment: Option<String>, from_program: &str) -> Result<EnvFilter, LoggingError> {
@@ -84,12 +93,17 @@ fn choose_filter(from_environment: Option<String>, from_program: &str) -> Result
 /// What is logged where. Errors of the writer are not reported by the subscriber, because it would do so on stderr, the
 /// very place that most likely failed; they are counted, as
 /// `log_records_lost_total`.
-fn build_subscriber<W>(writer: W, format: Format, filter: EnvFilter) -> Box<dyn Subscriber + Send + Sync>
+fn build_subscriber<W>(
+    writer: W,
+    format: Format,
+    filter: EnvFilter,
+    recent: Recent,
+) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let lines =
-        fmt::layer().with_writer(Lines::new(writer, format)).with_ansi(false).log_internal_errors(false);
+    let writer = Lines::new(writer, format, recent);
+    let lines = fmt::layer().with_writer(writer).with_ansi(false).log_internal_errors(false);
     let registry = tracing_subscriber::registry().with(filter);
     match format {
         Format::Text => Box::new(registry.with(lines)),

@@ -1,5 +1,8 @@
 //! Events: what `kubectl describe` tells of a fleet.
 
+use std::fmt::Write as _;
+
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client, Resource as _,
     runtime::events::{Event, EventType, Recorder, Reporter},
@@ -9,6 +12,7 @@ use scrapefleet_policy::within;
 
 use super::{CALL, words};
 use crate::{
+    abandonments::ThrownAway,
     names,
     plan::{Action, Blame, Role, WhyCreate, WhyDelete},
 };
@@ -18,7 +22,13 @@ const LONGEST: usize = 1000;
 
 /// Tells what happened to fleets.
 #[derive(Clone)]
-pub struct Announcer(Recorder);
+pub struct Announcer {
+    client: Client,
+    reporter: Reporter,
+    /// For what is told again and again: it makes one event with a count of all that have the same reason, and keeps the
+    /// note of the first.
+    recurring: Recorder,
+}
 
 /// What an event says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +37,8 @@ struct News {
     reason: String,
     action: &'static str,
     note: String,
+    /// The pod that it is about, by name and uid. Then it has a note that no other has.
+    pod: Option<(String, String)>,
 }
 
 impl Announcer {
@@ -34,7 +46,8 @@ impl Announcer {
     #[must_use]
     pub fn new(client: Client, pod: &str) -> Self {
         let reporter = Reporter { controller: names::MANAGER.to_owned(), instance: Some(pod.to_owned()) };
-        Self(Recorder::new(client, reporter))
+        let recurring = Recorder::new(client.clone(), reporter.clone());
+        Self { client, reporter, recurring }
     }
 
     /// Tells what was done, and which conditions turned bad. Nothing depends on it: what cannot be told is logged.
@@ -46,22 +59,46 @@ impl Announcer {
         after: &ScrapeFleetStatus,
     ) {
         for news in done_news(done).into_iter().chain(turned(before, after)) {
-            let note: String = cut(&news.note);
-            let event = Event {
-                type_: if news.warning { EventType::Warning } else { EventType::Normal },
-                reason: news.reason,
-                note: Some(note),
-                action: news.action.to_owned(),
-                secondary: None,
-            };
-            let told =
-                within(CALL, "publishing an event", self.0.publish(&event, &fleet.object_ref(&()))).await;
-            match told {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(why = words(&error), "an event could not be published"),
-                Err(expired) => tracing::warn!(%expired, "an event could not be published"),
-            }
+            self.tell(fleet, news).await;
         }
+    }
+
+    /// Tells of browsers that bots threw away and went on.
+    pub async fn announce_thrown_away(&self, fleet: &ScrapeFleet, all: Vec<ThrownAway>) {
+        for thrown in all {
+            self.tell(fleet, thrown_away(thrown)).await;
+        }
+    }
+
+    async fn tell(&self, fleet: &ScrapeFleet, news: News) {
+        let about = fleet.object_ref(&());
+        let recorder = match &news.pod {
+            Some(_) => &Recorder::new(self.client.clone(), self.reporter.clone()),
+            None => &self.recurring,
+        };
+        let event = Event {
+            type_: if news.warning { EventType::Warning } else { EventType::Normal },
+            reason: news.reason,
+            note: Some(cut(&news.note)),
+            action: news.action.to_owned(),
+            secondary: news.pod.map(|(name, uid)| pod_reference(name, uid, about.namespace.clone())),
+        };
+        match within(CALL, "publishing an event", recorder.publish(&event, &about)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(why = words(&error), "an event could not be published"),
+            Err(expired) => tracing::warn!(%expired, "an event could not be published"),
+        }
+    }
+}
+
+fn pod_reference(name: String, uid: String, namespace: Option<String>) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        name: Some(name),
+        uid: Some(uid),
+        namespace,
+        ..ObjectReference::default()
     }
 }
 
@@ -85,28 +122,49 @@ fn done_news(done: &[Action]) -> Vec<News> {
     });
     if made + drained > 0 {
         let note = format!("bots made: {made}, drained: {drained}");
-        news.push(News { warning: false, reason: "Scaled".into(), action: "Scale", note });
+        news.push(News { warning: false, reason: "Scaled".into(), action: "Scale", note, pod: None });
     }
     news
 }
 
 fn replaced(action: &Action) -> Option<News> {
-    let Action::Create { role, slot, why: WhyCreate::Replaces { pod, exit, .. }, .. } = action else {
+    let Action::Create { role, slot, why: WhyCreate::Replaces { pod, uid, exit }, .. } = action else {
         return given_up(action);
     };
     let said = exit.message.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
     let note = format!("{} {slot} ({pod}) is replaced: {}{said}", role.word(), exit.why.sentence());
     let warning = exit.why.blame() != Blame::Nobody;
-    Some(News { warning, reason: exit.why.word().into(), action: "Replace", note })
+    let pod = Some((pod.clone(), uid.clone()));
+    Some(News { warning, reason: exit.why.word().into(), action: "Replace", note, pod })
+}
+
+/// A browser that a bot threw away and built anew: the bot's pod stays.
+fn thrown_away(abandoned: ThrownAway) -> News {
+    let ThrownAway { pod, uid, slot, browsers, in_all, why, untold } = abandoned;
+    let what = if browsers == 1 { "its browser".to_owned() } else { format!("{browsers} browsers") };
+    let mut note = format!("bot {slot} ({pod}) threw away {what}, {in_all} since it started");
+    if untold > 0 {
+        // cannot fail: writing to a string
+        let _ = write!(note, " (and {untold} of this fleet before, which were not told one by one)");
+    }
+    let _ = write!(note, ": {}", why.as_deref().unwrap_or("it did not say why"));
+    News {
+        warning: true,
+        reason: "BrowserAbandoned".into(),
+        action: "RebuildBrowser",
+        note,
+        pod: Some((pod, uid)),
+    }
 }
 
 /// A pod is given up although nobody has seen it end.
 fn given_up(action: &Action) -> Option<News> {
-    let Action::Create { role, slot, why: WhyCreate::Abandons { pod, why, .. }, .. } = action else {
+    let Action::Create { role, slot, why: WhyCreate::Abandons { pod, uid, why }, .. } = action else {
         return None;
     };
     let note = format!("{pod} is given up and replaced by {} {slot}: {}", role.word(), why.sentence());
-    Some(News { warning: true, reason: why.word().into(), action: "Replace", note })
+    let pod = Some((pod.clone(), uid.clone()));
+    Some(News { warning: true, reason: why.word().into(), action: "Replace", note, pod })
 }
 
 /// Conditions that were not bad before and are now.
@@ -126,6 +184,7 @@ fn turned(before: &ScrapeFleetStatus, after: &ScrapeFleetStatus) -> Vec<News> {
             reason: condition.reason.clone(),
             action: "Observe",
             note: format!("{} is {}: {}", condition.type_, condition.status, condition.message),
+            pod: None,
         })
         .collect()
 }
@@ -151,6 +210,25 @@ mod tests {
         assert_eq!(news.len(), 1);
         assert_eq!((news[0].warning, news[0].reason.as_str()), (true, "BrowserNotRebuilt"));
         assert!(news[0].note.contains("bot 2 (p)") && news[0].note.contains("five browsers"), "{news:?}");
+        assert_eq!(news[0].pod, Some(("p".into(), "u".into())));
+    }
+
+    #[test]
+    fn a_browser_thrown_away_is_told_with_why() {
+        let abandoned = |browsers, why: Option<&str>, untold| ThrownAway {
+            pod: "p".into(),
+            uid: "u".into(),
+            slot: 2,
+            browsers,
+            in_all: 3,
+            why: why.map(str::to_owned),
+            untold,
+        };
+        let news = thrown_away(abandoned(1, Some("Probe failed (Timeout)"), 0));
+        assert!(news.warning);
+        assert_eq!(news.note, "bot 2 (p) threw away its browser, 3 since it started: Probe failed (Timeout)");
+        let news = thrown_away(abandoned(2, None, 7));
+        assert!(news.note.contains("2 browsers") && news.note.contains("and 7 of this fleet"), "{news:?}");
     }
 
     #[test]

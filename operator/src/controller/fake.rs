@@ -218,5 +218,6 @@ async fn patch_status(State(server): State<FakeServer>, Path(name): Path<String>
 
 async fn tell(State(server): State<FakeServer>, Json(event): Json<Value>) -> Response {
     server.wrote(format!("event {}", event["reason"].as_str().unwrap_or_default()));
+    server.put("events", event.clone());
     (StatusCode::CREATED, Json(event)).into_response()
 }

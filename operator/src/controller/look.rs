@@ -63,7 +63,7 @@ impl Look<'_> {
         self.context.metrics.count(labels, &applied.done);
         self.context.metrics.show(labels, &self.situation(&seen, &prepared), &planned);
         if !applied.done.contains(&Action::RemoveFinalizer) && !self.is_leaving() {
-            self.tell(session, &seen, &prepared, &planned, &applied).await?;
+            Box::pin(self.tell(session, &seen, &prepared, &planned, &applied)).await?;
         }
         match applied.failed {
             None => Ok(PERIOD),
@@ -185,6 +185,8 @@ impl Look<'_> {
         planned: &Plan,
         applied: &Applied,
     ) -> Result<(), Trouble> {
+        let thrown_away = session.abandonments.news(&seen.pods, seen.now);
+        self.context.announcer.announce_thrown_away(self.fleet, thrown_away).await;
         let cached = self.fleet.status.clone().unwrap_or_default();
         let before = session.writer.known(&cached, seen.now).clone();
         let list_is_broken = session.list_is_broken(&seen.pods, seen.now);

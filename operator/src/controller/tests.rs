@@ -19,7 +19,10 @@ use crate::{
     api::Doomed,
     names,
     observe::Secrets,
-    plan::fixture::{fleet, second},
+    plan::{
+        Browser, Report, ReportedState,
+        fixture::{fleet, second},
+    },
     watches,
 };
 
@@ -228,4 +231,72 @@ async fn a_pod_of_somebody_else_is_neither_counted_nor_touched() {
     scene.seconds(20).await;
     let writes = scene.server.writes();
     assert_eq!((starts(&writes, "create"), starts(&writes, "delete")), (2, 0), "{writes:?}");
+}
+
+/// A report of a bot that has thrown so many browsers away.
+fn has_thrown_away(abandoned: u64, why: &str) -> Report {
+    Report {
+        state: ReportedState::Working,
+        browser: Browser { abandoned },
+        last_reason: Some(why.to_owned()),
+        ..Report::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_browser_thrown_away_is_an_event_of_its_own_and_told_once() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    scene.pods_become_ready();
+    let bot = scene.server.names("pods").into_iter().find(|name| name.starts_with("a-bot")).unwrap();
+    let says = |report| scene.context.reports.put(&format!("uid of {bot}"), report);
+    says(has_thrown_away(2, "before us"));
+    scene.seconds(10).await;
+    scene.server.writes();
+    for (abandoned, why) in [(3, "Probe failed (Timeout)"), (4, "it is\ngone")] {
+        says(has_thrown_away(abandoned, why));
+        scene.seconds(5).await;
+        assert_eq!(starts(&scene.server.writes(), "event BrowserAbandoned"), 1);
+    }
+    let events =
+        scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
+    let events: Vec<_> = events.filter(|event| event["reason"] == "BrowserAbandoned").collect();
+    let note = |n: usize| events[n]["note"].as_str().unwrap();
+    assert_eq!(
+        note(0),
+        format!("bot 0 ({bot}) threw away its browser, 3 since it started: Probe failed (Timeout)")
+    );
+    assert!(note(1).ends_with("4 since it started: it is\\ngone"), "{}", note(1));
+    assert_eq!((&events[0]["type"], &events[0]["related"]["name"]), (&json!("Warning"), &json!(bot)));
+    // Another operator takes over, and nothing happens.
+    scene.context.sessions.retain(|_| false);
+    scene.seconds(60).await;
+    assert_eq!(starts(&scene.server.writes(), "event"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_pods_that_end_for_one_reason_are_two_events() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    for round in ["first", "second"] {
+        scene.pods_become_ready();
+        scene.seconds(5).await;
+        let bot = scene.server.names("pods").into_iter().find(|name| name.starts_with("a-bot")).unwrap();
+        let said = format!(r#"{{"code":10,"message":"the {round} trouble"}}"#);
+        scene.server.change("pods", &bot, |pod| {
+            pod["status"] = json!({ "phase": "Failed", "containerStatuses": [{
+                "name": "bot", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "terminated": { "exitCode": 10, "message": said, "finishedAt": "2026-01-01T00:00:09Z" } },
+            }] });
+        });
+        scene.seconds(90).await;
+        scene.server.remove("pods", &bot);
+    }
+    let events =
+        scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
+    let notes: Vec<_> = events.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect();
+    for round in ["first", "second"] {
+        let told = notes.iter().filter(|note| note.contains(&format!("the {round} trouble"))).count();
+        assert_eq!(told, 1, "{notes:?}");
+    }
 }

@@ -117,6 +117,12 @@ impl Reports {
         rounds(PERIOD, stop, list, |target| self.ask(http, target)).await;
     }
 
+    /// The pod with this uid has just said this.
+    #[cfg(test)]
+    pub(crate) fn put(&self, uid: &str, value: Report) {
+        self.lock().insert(uid.to_owned(), Observed::Read { value, at: self.clock.now() });
+    }
+
     async fn ask(&self, http: &reqwest::Client, target: Target) {
         let asked_at = self.clock.now();
         let observed = match within(ANSWER, "asking a pod how it is", answer(http, &target.url())).await {

@@ -109,6 +109,8 @@ pub struct Report {
     pub held: u32,
     /// What a bot has done since it started.
     pub totals: Totals,
+    /// A bot's browsers.
+    pub browser: Browser,
     /// A watcher: whether it is the active one.
     pub active: bool,
     /// A watcher: times the list may have moved on unseen.
@@ -121,6 +123,14 @@ pub struct Report {
 pub struct Totals {
     /// Artifacts that it stored.
     pub stored: u64,
+}
+
+/// What a bot says of its browsers, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Browser {
+    /// How many it has thrown away since it started.
+    pub abandoned: u64,
 }
 
 /// What a bot or a watcher says it is doing.
@@ -222,11 +232,12 @@ mod tests {
     fn a_bots_status_is_read() {
         let report: Report = serde_json::from_str(
             r#"{ "slot": 3, "state": "working", "lastReason": null, "capacity": 20, "exit": null,
-                 "holds": [{ "item": "a" }, { "item": "b" }], "browser": { "abandoned": 0 },
+                 "holds": [{ "item": "a" }, { "item": "b" }], "browser": { "abandoned": 3, "memoryMib": null },
                  "totals": { "stored": 7, "gone": 1, "holdSecondsMedian": 2.5 } }"#,
         )
         .unwrap();
         assert_eq!((report.state, report.held, report.totals.stored), (ReportedState::Working, 2, 7));
+        assert_eq!(report.browser.abandoned, 3);
     }
 
     #[test]

@@ -134,6 +134,10 @@ impl TaskQueue for TestQueue {
     async fn replay(&self, item: &ItemId) -> Result<(), QueueError> {
         self.inner.replay(item).await
     }
+
+    async fn purge(&self, letters: &[DeadLetter]) -> Result<usize, QueueError> {
+        self.inner.purge(letters).await
+    }
 }
 
 /// The calendar time of a test: virtual, like everything else.

@@ -85,6 +85,23 @@ pub async fn dead_letters_and_their_replay_survive_a_death<H: Harness>(harness: 
     assert_eq!(ids(&drain(&mut scene.consumer(1).await, 1).await), ["default-1"]);
 }
 
+/// A purged letter stays purged, and its item can be discovered as it was.
+pub async fn what_was_purged_does_not_come_back_after_a_death<H: Harness>(harness: H) {
+    let mut scene = Scene::of(harness);
+    scene.publish(&tasks(LANE, 2)).await;
+    let mut consumer = scene.consumer(2).await;
+    for mut claim in take_many(&mut consumer, 2).await {
+        claim.dead(failure(Reason::TakeFailed, "no")).await.unwrap();
+    }
+    let letters = scene.letters(2).await;
+    let purged = letters.iter().find(|letter| letter.item == Some(item("default-0"))).unwrap();
+    assert_eq!(scene.queue.purge(std::slice::from_ref(purged)).await.unwrap(), 1);
+    scene.kill().await;
+    assert_eq!(scene.letters(1).await[0].item, Some(item("default-1")));
+    scene.settles_at(depth(0, 0, 0, 1)).await;
+    assert!(scene.pending().await.is_empty());
+}
+
 /// A task that takes its holder down each time becomes a dead letter, and the others go on.
 pub async fn a_task_whose_holder_always_dies_is_given_up<H: Harness>(harness: H) {
     let mut scene = Scene::of(harness);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Harness,
-    scene::{LANE, Scene, depth, drain, failure, ids, item, nothing, take, task, tasks},
+    scene::{LANE, Scene, depth, drain, failure, ids, item, nothing, sorted, take, task, tasks},
 };
 use crate::{
     Failure, QueueError, Reason,
@@ -104,6 +104,28 @@ pub async fn replay_of_what_is_not_dead_says_so<H: Harness>(harness: H) {
         assert!(matches!(&error, QueueError::NotFound(what) if what.contains(name)), "{error}");
     }
     scene.settles_at(depth(1, 0, 0, 0)).await;
+}
+
+/// Purged: no dead letter any more, and no task either. What is not there is not counted, and the others stay.
+pub async fn purge_forgets_these_letters_and_no_others<H: Harness>(harness: H) {
+    let scene = Scene::of(harness);
+    scene.publish(&[tasks("a", 3), tasks("b", 2)].concat()).await;
+    let mut consumer = scene.consumer_of(5, &[("a", 1), ("b", 1)]).await;
+    for _ in 0..5 {
+        take(&mut consumer).await.dead(failure(Reason::TakeFailed, "no")).await.unwrap();
+    }
+    let mut letters = scene.letters(5).await;
+    letters.retain(|letter| ["a-1", "b-0"].contains(&letter.item.as_ref().unwrap().as_str()));
+    assert_eq!(scene.queue.purge(&letters).await.unwrap(), 2);
+    assert_eq!(scene.queue.purge(&letters).await.unwrap(), 0, "they are gone");
+    let left = scene.letters(3).await.into_iter().map(|letter| letter.item.unwrap().to_string());
+    assert_eq!(sorted(left), ["a-0", "a-2", "b-1"]);
+    scene.settles_at(depth(0, 0, 0, 3)).await;
+    assert_eq!(scene.queue.purge(&[]).await.unwrap(), 0);
+    let purged = scene.queue.replay(&item("a-1")).await.unwrap_err();
+    assert!(matches!(purged, QueueError::NotFound(_)), "{purged}");
+    scene.queue.replay(&item("a-0")).await.unwrap();
+    assert_eq!(take(&mut consumer).await.task().id, item("a-0"));
 }
 
 /// The second finish of one claim is refused and changes nothing.

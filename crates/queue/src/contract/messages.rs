@@ -93,6 +93,23 @@ pub async fn a_message_that_is_too_large_is_refused<H: Harness>(harness: H) {
     assert_eq!(take(&mut consumer).await.task().extra, fits.extra);
 }
 
+/// What is no task and says of which item it is neither can be purged like any other letter, each for itself.
+pub async fn what_is_no_task_can_be_purged<H: Harness>(harness: H) {
+    let mut scene = Scene::of(harness);
+    for message in [b"{oh no".to_vec(), b"\xff\x00\xfe".to_vec(), of_version(99)] {
+        scene.harness.put_raw(&lane(LANE), &message).await;
+    }
+    nothing(&mut scene.consumer(2).await).await;
+    let letters = scene.letters(3).await;
+    let nobodys = letters.iter().find(|letter| letter.item.is_none()).unwrap();
+    assert_eq!(scene.queue.purge(std::slice::from_ref(nobodys)).await.unwrap(), 1);
+    let left = scene.letters(2).await;
+    assert!(!left.contains(nobodys));
+    assert_eq!(scene.queue.purge(&left).await.unwrap(), 2);
+    scene.kill().await;
+    scene.settles_at(depth(0, 0, 0, 0)).await;
+}
+
 /// The ledger accounts for a message that is no task even if nobody ever tries to take it.
 pub async fn what_is_no_task_is_accounted_for_untaken<H: Harness>(harness: H) {
     let scene = Scene::of(harness);

@@ -20,6 +20,8 @@ pub(super) enum Change {
     Finish { key: u64, ticket: u64, how: How },
     /// Make the dead letter of an item a task again.
     Replay(ItemId),
+    /// Forget the dead letter of this number.
+    Purge(u64),
 }
 
 /// One item of a publish, written out.

@@ -11,7 +11,7 @@ use super::{
     consumer,
     tables::{JOURNAL, LETTERS, TASKS},
 };
-use crate::{DeadLetter, Failure, JournalEntry, QueueError, Reason, Task, TaskState, message};
+use crate::{DeadLetter, Failure, JournalEntry, QueueError, Reason, Task, TaskState, message, purge::Wanted};
 
 /// How many entries of the journal are read at once. A reader who takes its time holds up nobody in between.
 const PAGE: usize = 256;
@@ -56,6 +56,19 @@ pub(super) fn letters(txn: &ReadTransaction) -> Result<Vec<DeadLetter>, Error> {
         letters.push(message::letter(message, failure_of(failure)));
     }
     Ok(letters)
+}
+
+/// The numbers of the letters that are wanted.
+pub(super) fn numbers(txn: &ReadTransaction, mut wanted: Wanted) -> Result<Vec<u64>, Error> {
+    let mut numbers = Vec::new();
+    for row in txn.open_table(LETTERS)?.iter()? {
+        let (number, row) = row?;
+        let (_, failure, message) = row.value();
+        if wanted.take(&message::letter(message, failure_of(failure))) {
+            numbers.push(number.value());
+        }
+    }
+    Ok(numbers)
 }
 
 /// A failure that cannot be read must not hide its letter.

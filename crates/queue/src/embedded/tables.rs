@@ -8,7 +8,7 @@ use redb::{Error, ReadTransaction, ReadableTable, Table, TableDefinition, WriteT
 use scrapefleet_api::{ItemId, LaneName};
 
 use super::change::{Change, Done, Entry, How, Move, Row};
-use crate::{Published, message};
+use crate::{Published, QueueError, message};
 
 /// Version of the layout below.
 pub(super) const FORMAT: u64 = 1;
@@ -77,6 +77,7 @@ impl<'t> Tables<'t> {
             Change::Put { lane, message } => Ok(Done::by([self.queue(lane.clone(), AT_ONCE, message)?])),
             Change::Finish { key, how, .. } => self.finish(*key, how),
             Change::Replay(item) => self.replay(item),
+            Change::Purge(number) => self.purge(*number),
         }
     }
 
@@ -160,6 +161,20 @@ impl<'t> Tables<'t> {
         drop(row);
         let queued = self.queue(lane.clone(), AT_ONCE, &message)?;
         Ok(Done::by([Move::Unburied { lane }, queued]))
+    }
+
+    /// Forgets a dead letter.
+    fn purge(&mut self, number: u64) -> Result<Done, Error> {
+        let Some(row) = self.letters.remove(number)? else {
+            return Ok(Done::refused(QueueError::NotFound(format!("there is no dead letter {number}"))));
+        };
+        let (lane, _, message) = row.value();
+        let (lane, item) = (lane_named(lane)?, message::item(message));
+        drop(row);
+        if let Some(item) = item {
+            self.letters_by_item.remove((item.as_str(), number))?;
+        }
+        Ok(Done::by([Move::Unburied { lane }]))
     }
 
     fn number(&mut self) -> u64 {

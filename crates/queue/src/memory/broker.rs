@@ -14,7 +14,9 @@ use crate::{
     ConsumerOptions, DeadLetter, Depth, Failure, JournalEntry, Now, Published, QueueError, Task, TaskState,
     lanes::Picker,
     locks::{Held, Locks},
-    message, waiting,
+    message,
+    purge::Wanted,
+    waiting,
 };
 
 /// The queue behind every handle.
@@ -202,6 +204,13 @@ impl Broker {
         state.messages.push(Message::ready(&letter.lane, message::replayed(&letter.bytes)));
         self.changed.notify_waiters();
         Ok(())
+    }
+
+    pub(super) fn purge(&self, letters: &[DeadLetter]) -> usize {
+        let (mut state, mut wanted) = (self.state(), Wanted::of(letters));
+        let before = state.letters.len();
+        state.letters.retain(|letter| !wanted.take(&letter.show()));
+        before - state.letters.len()
     }
 
     pub(super) fn lane_depths(&self) -> BTreeMap<LaneName, Depth> {

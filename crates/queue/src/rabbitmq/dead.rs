@@ -1,4 +1,4 @@
-//! Dead letters: looking at them, and bringing them back.
+//! Dead letters: looking at them, bringing them back, and forgetting them.
 //!
 //! Looking into a queue of AMQP is taking everything out and putting it back. So one at a time looks, in the whole
 //! fleet, and others wait their turn.
@@ -23,7 +23,7 @@ use super::{
     names::Kind,
     session::{End, Hold, Session},
 };
-use crate::{DeadLetter, Now, QueueError, message};
+use crate::{DeadLetter, Now, QueueError, message, purge::Wanted};
 
 /// How long is waited for others who look at the dead letters.
 const TURN_WITHIN: Duration = Duration::from_secs(20);
@@ -83,6 +83,41 @@ async fn replay_on(
     let again = letter::about(Kind::Ready, &lane, Some(item), message::replayed(&delivery.data));
     session.publish(again).await?;
     session.ack(&delivery.acker).await
+}
+
+/// Forgets these letters for good, and answers how many it found.
+pub(super) async fn purge(
+    link: &Arc<Link>,
+    lanes: &[LaneName],
+    letters: &[DeadLetter],
+    now: &Now,
+) -> Result<usize, QueueError> {
+    let turn = turn(link).await?;
+    // Nothing is taken out that could not be put back at once.
+    link.round_trip().await?;
+    let session = Session::open(Arc::clone(link)).await?;
+    let purged = purge_on(&session, lanes, Wanted::of(letters), now).await;
+    let back = put_back(link, &session.channel).await;
+    session.close().await;
+    turn.free().await;
+    let purged = purged?;
+    back.map(|()| purged)
+}
+
+async fn purge_on(
+    session: &Session,
+    lanes: &[LaneName],
+    mut wanted: Wanted,
+    now: &Now,
+) -> Result<usize, QueueError> {
+    let mut purged = 0;
+    for (_, delivery, letter) in look(&session.link, &session.channel, lanes, now).await? {
+        if wanted.take(&letter) {
+            session.ack(&delivery.acker).await?;
+            purged += 1;
+        }
+    }
+    Ok(purged)
 }
 
 /// Puts what is no task at the front of `lane` among the dead letters; what is one goes to the lane's end on the way.

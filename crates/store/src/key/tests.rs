@@ -64,6 +64,28 @@ fn a_key_survives_json_and_a_wrong_one_does_not_pass() {
 }
 
 #[test]
+fn the_products_own_records_are_apart_and_are_keys() {
+    let at: Timestamp = "2026-11-21T19:59:59.5Z".parse().unwrap();
+    let hostile = id(&format!("../{}", "x".repeat(150)));
+    let table = [
+        (Key::post_mortem(&fleet(), 3, at, 7, "json"), "_post-mortems/showdown/2026-11-21/19h-3-07.json"),
+        (Key::purged(&fleet(), &id("_a/b")), "_purged/showdown/%5Fa%2Fb"),
+        (
+            Key::purged_unreadable(&fleet(), "abc"),
+            "_unreadable/showdown/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        (Key::post_mortem(&fleet(), u32::MAX, Timestamp::MIN, u32::MAX, "png"), "_post-mortems/showdown/-"),
+        (Key::purged(&fleet(), &hostile), "_purged/showdown/%2E.%2F"),
+    ];
+    for (key, starts) in table {
+        assert!(key.as_str().starts_with(starts), "{key}");
+        assert!(key.is_record());
+        assert_eq!(Key::new(key.as_str()), Ok(key.clone()), "it is a key");
+    }
+    assert!(Key::post_mortem(&fleet(), 3, at, 7, "json").as_str().starts_with(&Key::post_mortems(&fleet())));
+}
+
+#[test]
 fn makes_readable_keys() {
     let groups = BTreeMap::from([("format".to_owned(), "gen9ou".to_owned())]);
     let table = [

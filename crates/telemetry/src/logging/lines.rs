@@ -10,7 +10,7 @@ use prometheus::IntCounter;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::Format;
+use super::{Format, Recent};
 use crate::escape;
 
 /// The longest text record, and the longest string in a JSON record that is longer, in bytes. Pages are hostile, and
@@ -28,11 +28,13 @@ pub(crate) static LOST: LazyLock<IntCounter> = LazyLock::new(|| {
 pub(super) struct Lines<W> {
     writer: W,
     format: Format,
+    recent: Recent,
 }
 
 impl<W> Lines<W> {
-    pub(super) fn new(writer: W, format: Format) -> Self {
-        Self { writer, format }
+    /// Writes to `writer`, and keeps the newest lines in `recent`, whether they could be written or not.
+    pub(super) fn new(writer: W, format: Format, recent: Recent) -> Self {
+        Self { writer, format, recent }
     }
 }
 
@@ -40,13 +42,15 @@ impl<'w, W: MakeWriter<'w>> MakeWriter<'w> for Lines<W> {
     type Writer = Lines<W::Writer>;
 
     fn make_writer(&'w self) -> Self::Writer {
-        Lines { writer: self.writer.make_writer(), format: self.format }
+        Lines { writer: self.writer.make_writer(), format: self.format, recent: self.recent.clone() }
     }
 }
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        let written = self.writer.write_all(as_line(record, self.format).as_bytes());
+        let line = as_line(record, self.format);
+        self.recent.push(&line);
+        let written = self.writer.write_all(line.as_bytes());
         if written.is_err() {
             LOST.inc();
         }

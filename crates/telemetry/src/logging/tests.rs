@@ -26,7 +26,7 @@ fn logged(format: Format, filter: &str, log: impl FnOnce()) -> String {
     let page = Page::default();
     let writer = page.clone();
     let filter = choose_filter(None, filter).unwrap();
-    with_default(build_subscriber(move || writer.clone(), format, filter), log);
+    with_default(build_subscriber(move || writer.clone(), format, filter, Recent::default()), log);
     let bytes = page.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -123,6 +123,24 @@ fn a_record_that_cannot_be_written_is_counted() {
     }
     let before = LOST.get();
     let filter = choose_filter(None, "info").unwrap();
-    with_default(build_subscriber(|| Full, Format::Text, filter), || info!("lost"));
+    let recent = Recent::default();
+    with_default(build_subscriber(|| Full, Format::Text, filter, recent.clone()), || info!("lost"));
     assert_eq!(LOST.get(), before + 1);
+    assert!(recent.lines()[0].ends_with("lost"), "it is kept in memory all the same");
+}
+
+#[test]
+fn what_is_kept_is_what_is_written() {
+    let (page, recent) = (Page::default(), Recent::default());
+    let writer = page.clone();
+    let filter = choose_filter(None, "info").unwrap();
+    let subscriber = build_subscriber(move || writer.clone(), Format::Text, filter, recent.clone());
+    with_default(subscriber, || {
+        log_hostile_text();
+        tracing::debug!("hidden");
+    });
+    let written = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    let kept: Vec<_> = recent.lines().iter().map(ToString::to_string).collect();
+    assert_eq!(kept, written.lines().collect::<Vec<_>>());
+    assert_eq!(kept.len(), 2);
 }
