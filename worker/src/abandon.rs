@@ -140,7 +140,10 @@ impl Bot {
             self.health.not_before = now + self.breaker.wait(now).max(Duration::from_millis(100));
             return Ok(());
         }
-        let built = BUILD.run("build browser", self.parts.factory.bot_browser(self.config.slot)).await;
+        let built = match self.spare.take() {
+            Some(spare) => BUILD.run("build browser", spare.made()).await,
+            None => BUILD.run("build browser", self.parts.factory.bot_browser(self.config.slot)).await,
+        };
         let error = match built {
             Ok(Ok(browser)) => {
                 self.browser_built(browser);

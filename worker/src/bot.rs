@@ -23,6 +23,7 @@ use crate::{
     outage::{Outage, PATIENCE},
     postmortem::PostMortems,
     schedule::{NextStep, Situation, next_step},
+    spare::Spare,
     status::{BotState, BotStatus, BrowserStatus, HoldStatus},
     steps::Steps,
     store_trouble::StoreTrouble,
@@ -86,6 +87,7 @@ pub struct Bot {
     pub(crate) leaving: VecDeque<ItemId>,
     pub(crate) ends: JoinSet<Outcome>,
     pub(crate) browser: Option<Box<dyn SiteBrowser>>,
+    pub(crate) spare: Spare,
     pub(crate) health: BrowserHealth,
     pub(crate) breaker: Breaker,
     pub(crate) rebuilds: Strikes,
@@ -150,6 +152,7 @@ impl Bot {
             leaving: VecDeque::new(),
             ends: JoinSet::new(),
             browser: None,
+            spare: Spare::default(),
             health: BrowserHealth::new(Instant::now()),
             breaker: Breaker::after(count(breaker.failures))
                 .failures_within(breaker.within.get())
@@ -266,7 +269,7 @@ impl Bot {
             &Situation {
                 probe_due: looks.then_some(self.health.next_probe),
                 answered: self.health.answered,
-                quiet: self.config.abandonment.unresponsive.get() / 3,
+                quiet: self.config.abandonment.unresponsive.get() / 6,
                 waiting: self.line.len(),
                 leaving: self.leaving.len(),
                 may_open: self.health.page_connected && self.breaker.allows(now),

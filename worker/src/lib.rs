@@ -23,6 +23,7 @@ mod owner;
 pub mod postmortem;
 mod probe;
 pub mod schedule;
+mod spare;
 pub mod status;
 mod steps;
 mod store_trouble;

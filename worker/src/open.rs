@@ -36,7 +36,9 @@ impl Bot {
         }
         let (Some(browser), Some(hold)) = (self.browser.as_mut(), self.holds.get(&id)) else { return Ok(()) };
         let (item, placement) = (hold.item.clone(), hold.placement);
-        match browser.open(&item, placement).await {
+        let maker = (&self.parts.factory, self.config.slot);
+        let opened = self.spare.beside(browser.doubt(), maker, browser.open(&item, placement)).await;
+        match opened {
             Ok(()) => {
                 self.opened(&item.id);
                 Ok(())

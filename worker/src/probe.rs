@@ -1,7 +1,7 @@
 //! Looking at all held items at once, and acting on what is seen.
 
 use scrapefleet_api::{ItemId, inspect::Completeness};
-use scrapefleet_browser::{Layer, Observation, PageState, Placement, Probe, StepError};
+use scrapefleet_browser::{Fault, Layer, Observation, PageState, Placement, Probe, Step, StepError};
 use scrapefleet_policy::Timeout;
 use scrapefleet_queue::Reason;
 use tokio::time::Instant;
@@ -21,7 +21,8 @@ impl Bot {
     pub(crate) async fn probe(&mut self) -> Result<(), BotExit> {
         let Some(browser) = self.browser.as_mut() else { return Ok(()) };
         let started = Instant::now();
-        let probe = browser.probe().await;
+        let maker = (&self.parts.factory, self.config.slot);
+        let probe = self.spare.beside(browser.doubt(), maker, browser.probe()).await;
         self.parts.metrics.probe_seconds.observe(started.elapsed().as_secs_f64());
         self.health.next_probe = started + self.config.probe;
         let probe = match probe {
@@ -191,22 +192,25 @@ impl Bot {
     /// Has the browser evaluate a script, the only proof that it lives, and now and then reads its memory.
     pub(crate) async fn prove_alive(&mut self) -> Result<(), BotExit> {
         let Some(browser) = self.browser.as_mut() else { return Ok(()) };
-        let unresponsive = Timeout::hard(self.config.abandonment.unresponsive.get());
-        let answer = unresponsive.run("round trip", browser.round_trip()).await;
-        let error = match answer {
-            Ok(Ok(took)) => {
+        let (doubt, slot) = (browser.doubt(), self.config.slot);
+        let limit = Timeout::hard(self.config.abandonment.unresponsive.get());
+        let answer = async {
+            match limit.run("round trip", browser.round_trip()).await {
+                Ok(answer) => answer,
+                Err(expired) => {
+                    let error = StepError::new(Step::RoundTrip, Fault::Timeout, &expired.to_string());
+                    Err(error.after(expired.elapsed))
+                }
+            }
+        };
+        let error = match self.spare.beside(doubt, (&self.parts.factory, slot), answer).await {
+            Ok(took) => {
                 self.health.answered = Instant::now();
                 self.health.round_trip = Some(took);
                 self.read_memory();
                 return Ok(());
             }
-            Ok(Err(error)) => error,
-            Err(expired) => StepError::new(
-                scrapefleet_browser::Step::RoundTrip,
-                scrapefleet_browser::Fault::Timeout,
-                &expired.to_string(),
-            )
-            .after(expired.elapsed),
+            Err(error) => error,
         };
         self.abandon_browser(&error).await
     }

@@ -193,6 +193,29 @@ async fn a_hung_browser_is_noticed_within_its_bound() {
     bot.drain().await;
 }
 
+fn started(rig: &Rig) -> usize {
+    rig.site.events().iter().filter(|event| event.what == What::Started).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_browser_is_ready_when_one_that_hangs_is_given_up() {
+    let rig = Rig::new();
+    let item = rig.site.add("a", Life::endless());
+    rig.publish(&[item]).await;
+    let mut bot = rig.start();
+    bot.sees("open", secs(5), |s| s.holds.iter().any(|h| h.step == Stage::Open)).await;
+    rig.site.mishap_anywhere(Step::RoundTrip, Mishap::Hangs, 1);
+    let hung = Instant::now();
+    while started(&rig) < 2 && hung.elapsed() < secs(10) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(hung.elapsed() < secs(2), "{:?}", hung.elapsed());
+    bot.sees("working again", secs(10), |s| s.browser.abandoned == 1 && s.state == BotState::Working).await;
+    assert_eq!((started(&rig), rig.site.live()), (2, 1));
+    bot.drain().await;
+    assert_eq!(rig.site.live(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_item_that_kills_its_page_each_time_dies_alone() {
     let rig = Rig::new();

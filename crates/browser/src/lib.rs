@@ -4,11 +4,12 @@
 //! artifacts and leaves. It is never repaired: when it misbehaves it is dropped whole and a [`BrowserFactory`]
 //! makes another. A [`ListPage`] is a Chrome that keeps a site's list open. Both are driven by a recipe.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
+use tokio::sync::Notify;
 
 mod chrome;
 mod classify;
@@ -150,6 +151,12 @@ pub trait SiteBrowser: Send {
 
     /// Has the browser evaluate a script; the only proof that it lives. Answers how long it took.
     async fn round_trip(&mut self) -> Result<Duration, StepError>;
+
+    /// Notified while a call has been without an answer for longer than those of a browser in health are, long before it is
+    /// given up: time to have another browser ready. None: this browser never tells.
+    fn doubt(&self) -> Option<Arc<Notify>> {
+        None
+    }
 
     /// Screenshot and HTML of where `item` is, or of the shared page. Never fails: what cannot be had is left out.
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence;

@@ -1,6 +1,6 @@
 //! A fleet at work, and faults done to it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use scrapefleet_e2e::{Players, Scene, Space};
@@ -31,8 +31,8 @@ const FINISHES_WITHIN: Duration = Duration::from_mins(6);
 const DONE_WITHIN: Duration = Duration::from_mins(3);
 /// How many items are open, at the least, when a fault is done.
 const OPEN: usize = 6;
-/// What is seen of a fault's effect after all is well again, before the next is done.
-const AFTERGLOW: Duration = Duration::from_secs(3);
+/// How long the effect of a fault is waited for before the next is done; what was not seen by then is told in the report.
+const SEEN_WITHIN: Duration = Duration::from_secs(90);
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -110,8 +110,8 @@ async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done)
                     scenario.does()
                 ));
                 inflict(ground, *scenario, done).await;
+                see_effect(ground, done).await;
                 settle(ground).await.with_context(|| format!("after {}", scenario.name()))?;
-                tokio::time::sleep(AFTERGLOW).await;
             }
         }
         Programme::At(faults, length) => {
@@ -136,6 +136,22 @@ async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) {
         Ok(Err(error)) => fail(done, format!("{error:#}")),
         Err(expired) => fail(done, format!("{}: {expired}", scenario.name())),
     }
+}
+
+/// Waits until all that is measured of the last fault has been seen.
+async fn see_effect(ground: &Ground<'_>, done: &Done) {
+    let Some(fault) = done.faults.last() else { return };
+    let seen = || {
+        let effect = effect(fault, &ground.observer.seen(), &BTreeMap::new());
+        effect.unseen.is_empty() && effect.forsaken.is_empty()
+    };
+    let seeing = async {
+        while !seen() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    // An item that ended meanwhile is not held again: its artifact, read at the end, tells when it was taken.
+    let _ = within(SEEN_WITHIN, "the effect of a fault", seeing).await;
 }
 
 fn fail(done: &mut Done, failure: String) {

@@ -2,19 +2,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    pin::pin,
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     life::Mishap,
     site::{FakeSite, What},
 };
 use crate::{Evidence, Fault, Item, Observation, PageState, Placement, Probe, SiteBrowser, Step, StepError};
+
+/// An answer that takes longer is overdue.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
@@ -29,17 +34,27 @@ pub(super) struct FakeBrowser {
     slot: u32,
     held: BTreeMap<ItemId, Held>,
     broken: Option<Fault>,
+    doubt: Arc<Notify>,
 }
 
 impl FakeBrowser {
     pub(super) fn new(site: FakeSite, slot: u32) -> Self {
-        Self { site, slot, held: BTreeMap::new(), broken: None }
+        Self { site, slot, held: BTreeMap::new(), broken: None, doubt: Arc::default() }
     }
 
     /// Lets the scheduled mishap of this call happen.
     async fn step(&mut self, step: Step, item: Option<&ItemId>) -> Result<(), StepError> {
         let began = Instant::now();
-        let mishap = self.site.next_mishap(step, item, Some(self.slot)).await;
+        let mishap = {
+            let mut mishap = pin!(self.site.next_mishap(step, item, Some(self.slot)));
+            tokio::select! {
+                mishap = &mut mishap => mishap,
+                () = tokio::time::sleep(OVERDUE) => {
+                    self.doubt.notify_waiters();
+                    mishap.await
+                }
+            }
+        };
         let fault = match (self.broken, mishap) {
             (Some(fault), _) => fault,
             (None, None) => return Ok(()),
@@ -185,6 +200,10 @@ impl SiteBrowser for FakeBrowser {
         }
         let html = format!("<html>{}</html>", item.map_or("shared page", ItemId::as_str));
         Evidence { screenshot: Some(Bytes::from_static(b"\x89PNG\r\n\x1a\n")), html: Some(Bytes::from(html)) }
+    }
+
+    fn doubt(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.doubt))
     }
 
     fn memory(&self) -> Option<u64> {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use scrapefleet_api::ItemId;
 use scrapefleet_policy::Instant;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use url::Url;
 
 use super::{
@@ -469,6 +470,10 @@ impl SiteBrowser for RecipeBrowser {
         let window =
             item.and_then(|id| self.window_of(id)).map_or_else(|| self.runner.home.clone(), |(w, _)| w);
         self.runner.evidence(&window).await
+    }
+
+    fn doubt(&self) -> Option<Arc<Notify>> {
+        Some(Arc::clone(&self.runner.doubt))
     }
 
     fn memory(&self) -> Option<u64> {

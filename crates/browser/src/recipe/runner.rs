@@ -1,11 +1,12 @@
 //! One Chrome in which a recipe's plan is carried out, window by window.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use scrapefleet_policy::Instant;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use url::Url;
 
 use super::{
@@ -18,6 +19,12 @@ use crate::{
     session::{Session, Under, Window},
 };
 
+/// The part of a call's time that a page waits before it answers that it is not done yet.
+const SLICE: f64 = 0.25;
+
+/// The part of a call's time after which there is doubt: longer than a page in health waits.
+const DOUBT: f64 = 0.4;
+
 /// How long each part of the evidence is waited for.
 const EVIDENCE: Duration = Duration::from_secs(3);
 
@@ -27,6 +34,8 @@ pub(super) struct Runner {
     pub(super) session: Session,
     /// The window that stays open: the page items share, the list, or an empty page beside tabs.
     pub(super) home: Window,
+    /// Notified when an answer is overdue.
+    pub(super) doubt: Arc<Notify>,
     driver: Driver,
     loads: u64,
 }
@@ -45,7 +54,7 @@ impl Runner {
         let started = Session::start(&driver, under).await;
         let mut session = started.inspect_err(|_| shared.leave_stray())?;
         let home = session.first_window(under).await?;
-        let mut runner = Self { shared, session, home, driver, loads: 0 };
+        let mut runner = Self { shared, session, home, doubt: Arc::default(), driver, loads: 0 };
         runner.check(under).await?;
         runner.prepare(under).await?;
         // Only now: a Chrome that starts on a busy machine may take longer than a page.
@@ -131,21 +140,37 @@ impl Runner {
     /// answering is noticed by the next of them. When its document goes away meanwhile, the next begins anew.
     async fn call(&mut self, under: Under, script: &str, mut order: Value) -> Result<Value, StepError> {
         let longest = self.longest_call(under);
-        let slice = inside(longest / 2);
+        let slice = inside(longest.mul_f64(SLICE));
         loop {
             let call = self.next_mark();
             order["call"] = json!(call);
             order["slice"] = json!(slice);
             order["limit"] = json!(inside(under.left()));
-            let mut answer = self.session.script(under.at_most(longest), script, order.clone()).await?;
+            let mut answer = self.ask(under, longest, script, order.clone()).await?;
             while answer["pending"] == true {
                 let again = json!({ "task": "resume", "call": call, "slice": slice });
-                answer = self.session.script(under.at_most(longest), script, again).await?;
+                answer = self.ask(under, longest, script, again).await?;
             }
             if answer["lost"] != true {
                 return Ok(answer["value"].take());
             }
         }
+    }
+
+    /// One call, with a word to whoever listens when its answer is overdue.
+    async fn ask(
+        &mut self,
+        under: Under,
+        longest: Duration,
+        script: &str,
+        order: Value,
+    ) -> Result<Value, StepError> {
+        let mut answer = pin!(self.session.script(under.at_most(longest), script, order));
+        tokio::select! {
+            answer = &mut answer => return answer,
+            () = tokio::time::sleep(longest.mul_f64(DOUBT)) => self.doubt.notify_waiters(),
+        }
+        answer.await
     }
 
     /// How long one call may take. A Chrome that starts and a page that loads may be busy for longer than one that
