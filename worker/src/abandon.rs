@@ -78,8 +78,10 @@ impl Bot {
         self.state = BotState::Rebuilding;
         if let Some(browser) = self.browser.take() {
             self.publish_status();
-            browser.close().await;
+            // The next one does not wait for the end of one that may hang.
+            self.closing.spawn(browser.close());
         }
+        while self.closing.try_join_next().is_some() {}
         self.leaving.clear();
         let mut again: Vec<(bool, Instant, ItemId)> = Vec::new();
         for (id, hold) in &mut self.holds {
@@ -146,6 +148,8 @@ impl Bot {
         };
         let error = match built {
             Ok(Ok(browser)) => {
+                let took = now.elapsed().as_secs_f64();
+                tracing::info!(slot = self.config.slot, held = self.holds.len(), took, "a browser is ready");
                 self.browser_built(browser);
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use std::{
 
 use scrapefleet_api::{ItemId, fleet::DrainMode};
 use scrapefleet_browser::{BrowserFactory, SiteBrowser};
-use scrapefleet_policy::{Abandonment, Breaker, Clock, Strikes};
+use scrapefleet_policy::{Abandonment, Breaker, Clock, Strikes, within};
 use scrapefleet_queue::{Claim, Consumer, ConsumerOptions, QueueError, TaskQueue};
 use scrapefleet_store::ArtifactStore;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -43,6 +43,9 @@ pub(crate) const MEMORY_EVERY: Duration = Duration::from_secs(10);
 
 /// The longest pause between two turns of the loop: whoever watches it sees that it goes on.
 const TURN: Duration = Duration::from_secs(5);
+
+/// How long the end of its browsers is waited for when the bot ends.
+const CLOSED: Duration = Duration::from_secs(10);
 
 /// How long a draining bot waits for ends that are being carried out.
 const ENDS_CARRIED_OUT: Duration = Duration::from_secs(20);
@@ -88,6 +91,8 @@ pub struct Bot {
     pub(crate) ends: JoinSet<Outcome>,
     pub(crate) browser: Option<Box<dyn SiteBrowser>>,
     pub(crate) spare: Spare,
+    /// Browsers that were thrown away and end.
+    pub(crate) closing: JoinSet<()>,
     pub(crate) health: BrowserHealth,
     pub(crate) breaker: Breaker,
     pub(crate) rebuilds: Strikes,
@@ -153,6 +158,7 @@ impl Bot {
             ends: JoinSet::new(),
             browser: None,
             spare: Spare::default(),
+            closing: JoinSet::new(),
             health: BrowserHealth::new(Instant::now()),
             breaker: Breaker::after(count(breaker.failures))
                 .failures_within(breaker.within.get())
@@ -395,7 +401,7 @@ impl Bot {
                 self.ended(end);
             }
         };
-        if scrapefleet_policy::within(ENDS_CARRIED_OUT, "carry out ends", carried_out).await.is_err() {
+        if within(ENDS_CARRIED_OUT, "carry out ends", carried_out).await.is_err() {
             tracing::warn!(
                 slot = self.config.slot,
                 left = self.ends.len(),
@@ -413,7 +419,15 @@ impl Bot {
             }
         }
         if let Some(browser) = self.browser.take() {
-            browser.close().await;
+            self.closing.spawn(browser.close());
+        }
+        let closed = async { while self.closing.join_next().await.is_some() {} };
+        if within(CLOSED, "the end of the browsers", closed).await.is_err() {
+            tracing::warn!(
+                slot = self.config.slot,
+                left = self.closing.len(),
+                "browsers that do not end are left"
+            );
         }
         self.post_mortems.settle().await;
         self.state = BotState::Ended;

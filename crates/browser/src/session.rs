@@ -28,6 +28,9 @@ pub(crate) struct Window(String);
 /// How long sessions that somebody else has left to a driver are given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
 
+/// How long Chrome itself may take to say that it is there: no page's script can keep it from that.
+const CHROME: Duration = Duration::from_millis(750);
+
 /// How long a session's end is waited for: a Chrome that answers ends within this.
 const ENDS: Duration = Duration::from_millis(500);
 
@@ -185,6 +188,16 @@ impl Session {
         };
         let closed = within(CLOSING, "close the tab", self.client.ask(Method::GET, url)).await;
         matches!(closed, Ok(Ok(_)))
+    }
+
+    /// Asks Chrome itself, past its driver and all pages, whether it is there. Not where it cannot be asked.
+    pub(crate) fn ask_chrome(&self) -> impl Future<Output = bool> + use<> {
+        let door = self.side_door.as_ref().and_then(|door| door.join("json/version").ok());
+        let client = self.client.clone();
+        async move {
+            let Some(door) = door else { return true };
+            matches!(within(CHROME, "ask Chrome", client.ask(Method::GET, door)).await, Ok(Ok(_)))
+        }
     }
 
     /// All windows there are.

@@ -19,6 +19,8 @@ pub struct Process {
     pub command: String,
     /// Memory it has in use, in pages.
     pub pages: u64,
+    /// When it was started, in ticks of the kernel since this machine was.
+    pub started: u64,
 }
 
 /// Sends a signal to every process of a pod whose program has this name, and answers how many there were.
@@ -72,12 +74,31 @@ fn all(wanted: impl Fn(&Path) -> bool) -> Result<Vec<Process>> {
             let command = reads(&folder.join("cmdline")).replace('\0', " ");
             let memory = reads(&folder.join("statm"));
             let pages = memory.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-            found.push(Process { id, program, command, pages });
+            let started = started(&reads(&folder.join("stat")));
+            found.push(Process { id, program, command, pages, started });
         }
     }
     Ok(found)
 }
 
+/// The 22nd field of a process's `stat`; the second is its name, in parentheses, with anything in it.
+fn started(stat: &str) -> u64 {
+    let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    after_name.split(' ').nth(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
 fn reads(file: &Path) -> String {
     std::fs::read_to_string(file).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_start_of_a_process_stands_behind_its_name() {
+        let rest: Vec<String> = (3..60).map(|field| field.to_string()).collect();
+        assert_eq!(started(&format!("17 (a (b) c) {}", rest.join(" "))), 22);
+        assert_eq!(started(""), 0);
+    }
 }

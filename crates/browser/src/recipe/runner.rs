@@ -157,7 +157,8 @@ impl Runner {
         }
     }
 
-    /// One call, with a word to whoever listens when its answer is overdue.
+    /// One call, with a word to whoever listens when its answer is overdue. When there is none in the end, and Chrome itself
+    /// did not answer either, no page is to blame.
     async fn ask(
         &mut self,
         under: Under,
@@ -165,12 +166,20 @@ impl Runner {
         script: &str,
         order: Value,
     ) -> Result<Value, StepError> {
+        let chrome = self.session.ask_chrome();
         let mut answer = pin!(self.session.script(under.at_most(longest), script, order));
         tokio::select! {
             answer = &mut answer => return answer,
             () = tokio::time::sleep(longest.mul_f64(DOUBT)) => self.doubt.notify_waiters(),
         }
-        answer.await
+        match tokio::join!(answer, chrome) {
+            (Err(error), false) if error.fault == Fault::Timeout => Err(StepError {
+                message: "Chrome itself does not answer".to_owned(),
+                fault: Fault::BrowserGone,
+                ..error
+            }),
+            (answer, _) => answer,
+        }
     }
 
     /// How long one call may take. A Chrome that starts and a page that loads may be busy for longer than one that

@@ -51,7 +51,7 @@ async fn a_stopped_chrome_answers_nothing_and_still_goes() {
     for pid in all.iter().filter(|pid| **pid != driver) {
         signal(*pid, Signal::STOP);
     }
-    assert_eq!(faults(&mut browser, &app.url, "SIGSTOP").await, [Fault::Timeout; 3]);
+    assert_eq!(faults(&mut browser, &app.url, "SIGSTOP").await, [Fault::BrowserGone; 3]);
     timed("close a stopped Chrome", Duration::from_secs(5), browser.close()).await;
     all_gone(&all, Some(&folder), Duration::from_secs(2)).await;
 }

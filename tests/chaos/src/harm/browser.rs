@@ -1,7 +1,5 @@
 //! Harm to a bot's browser.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
@@ -9,7 +7,6 @@ use scrapefleet_e2e::{
     Forward,
     processes::{self, Process},
 };
-use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
 use super::{CALL_WITHIN, Ground};
@@ -17,9 +14,6 @@ use crate::{Scenario, effect::Fault};
 
 /// The port of the WebDriver server inside a pod.
 const DRIVER: u16 = 4444;
-/// A script in the page is begun within this; it never ends.
-const BEGUN_WITHIN: Duration = Duration::from_secs(2);
-
 impl Ground<'_> {
     pub(super) async fn strike_browser(&mut self, scenario: Scenario) -> Result<Fault> {
         let (uid, name) = self.choose_bot()?;
@@ -49,7 +43,8 @@ pub(super) fn target(scenario: Scenario, pod: &Pod) -> Result<(Process, Signal)>
         Scenario::DeadDriver => {
             all.filter(|process| process.program == "chromedriver").max_by_key(|p| p.pages)
         }
-        _ => all.filter(main).max_by_key(|process| process.pages),
+        // The newest: one that was thrown away may still be there, stopped, until its driver ends it.
+        _ => all.filter(main).max_by_key(|process| process.started),
     };
     let signal = match scenario {
         Scenario::DeadChrome | Scenario::DeadDriver => Signal::KILL,
@@ -73,15 +68,18 @@ impl Page {
         let client = reqwest::Client::builder().timeout(CALL_WITHIN).build()?;
         let url = format!("http://{}/sessions", forward.address());
         let sessions: Value = client.get(url).send().await?.json().await?;
-        let session = sessions["value"][0]["id"].as_str().context("the driver has no session")?.to_owned();
+        let newest = sessions["value"].as_array().and_then(|sessions| sessions.last());
+        let session =
+            newest.and_then(|session| session["id"].as_str()).context("the driver has no session")?;
+        let session = session.to_owned();
         Ok(Self { forward, session, client })
     }
 
     async fn loop_forever(&self) -> Result<()> {
         let url = format!("http://{}/session/{}/execute/sync", self.forward.address(), self.session);
-        let script = json!({ "script": "setTimeout(() => { for (;;) {} }, 0)", "args": [] });
-        let begun = self.client.post(url).json(&script).send();
-        let status = within(BEGUN_WITHIN, "begin the script", begun).await??.status();
+        let script = json!({ "script": "setTimeout(() => { for (;;) {} }, 50)", "args": [] });
+        // The driver answers when the script has returned, which it does before the loop begins.
+        let status = self.client.post(url).json(&script).send().await?.status();
         ensure!(status.is_success(), "the driver answered {status}");
         Ok(())
     }
