@@ -28,8 +28,12 @@ pub(crate) struct Window(String);
 /// How long sessions that somebody else has left to a driver are given to end.
 const LEFT_OVER: Duration = Duration::from_secs(10);
 
-/// How long Chrome itself may take to say that it is there: no page's script can keep it from that.
-const CHROME: Duration = Duration::from_millis(750);
+/// The part of the time in which a browser must answer after which Chrome itself is asked, and that it is given to say that
+/// it is there: no page's script can keep it from that. Three of them are less than the whole.
+const CHROME: f64 = 0.3;
+
+/// How often in a row Chrome may leave that unanswered.
+const SILENCES: u32 = 2;
 
 /// How long a session's end is waited for: a Chrome that answers ends within this.
 const ENDS: Duration = Duration::from_millis(500);
@@ -77,6 +81,8 @@ pub(crate) struct Session {
     client: DriverClient,
     /// Where Chrome itself answers, beside its driver.
     side_door: Option<Url>,
+    /// How long Chrome may be silent, once that is known.
+    unresponsive: Option<Duration>,
     current: Option<Window>,
     /// Where the session is ended when it is dropped; none: whatever runs the driver ends that.
     ended_at: Option<Url>,
@@ -96,16 +102,19 @@ impl Session {
         };
         let side_door = side_door(driver.capabilities());
         let ended_at = if ends_itself { session_url(&driver) } else { None };
-        Ok(Self { driver, client, side_door, current: None, ended_at })
+        Ok(Self { driver, client, side_door, unresponsive: None, current: None, ended_at })
     }
 
-    /// Tells the driver when it gives up by itself: scripts after `script`, pages that do not load after `page_load`.
+    /// Tells the driver when it gives up by itself: scripts after `script`, pages that do not load after `page_load`. From
+    /// now on Chrome itself is given up when it is silent for `unresponsive`, whatever the command.
     pub(crate) async fn set_limits(
         &mut self,
         under: Under,
         script: Duration,
         page_load: Duration,
+        unresponsive: Duration,
     ) -> Result<(), StepError> {
+        self.unresponsive = Some(unresponsive);
         let timeouts = TimeoutConfiguration::new(Some(script), Some(page_load), Some(Duration::ZERO));
         self.command(under, Command::SetTimeouts(timeouts)).await.map(drop)
     }
@@ -133,7 +142,13 @@ impl Session {
         under: Under,
         answer: impl Future<Output = WebDriverResult<T>>,
     ) -> Result<T, StepError> {
-        match within(under.left(), "command", answer).await {
+        let answer = async {
+            tokio::select! {
+                answer = within(under.left(), "command", answer) => Ok(answer),
+                () = self.silence() => Err(under.error(Fault::BrowserGone, "Chrome itself does not answer")),
+            }
+        };
+        match answer.await? {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let (fault, message) = classify(&error);
@@ -190,13 +205,21 @@ impl Session {
         matches!(closed, Ok(Ok(_)))
     }
 
-    /// Asks Chrome itself, past its driver and all pages, whether it is there. Not where it cannot be asked.
-    pub(crate) fn ask_chrome(&self) -> impl Future<Output = bool> + use<> {
+    /// Returns when Chrome itself, asked past its driver and all pages, has been silent for too long. Not where it cannot be
+    /// asked, nor while it starts.
+    async fn silence(&self) {
         let door = self.side_door.as_ref().and_then(|door| door.join("json/version").ok());
-        let client = self.client.clone();
-        async move {
-            let Some(door) = door else { return true };
-            matches!(within(CHROME, "ask Chrome", client.ask(Method::GET, door)).await, Ok(Ok(_)))
+        let (Some(door), Some(unresponsive)) = (door, self.unresponsive) else {
+            return std::future::pending().await;
+        };
+        let pause = unresponsive.mul_f64(CHROME);
+        let mut silences = 0;
+        while silences < SILENCES {
+            if silences == 0 {
+                tokio::time::sleep(pause).await;
+            }
+            let answer = within(pause, "ask Chrome", self.client.ask(Method::GET, door.clone())).await;
+            silences = if matches!(answer, Ok(Ok(_))) { 0 } else { silences + 1 };
         }
     }
 

@@ -28,7 +28,7 @@ const SETTLES_WITHIN: Duration = Duration::from_mins(4);
 /// How long it may take to finish when nobody plays any more.
 const FINISHES_WITHIN: Duration = Duration::from_mins(6);
 /// How long a single fault may take to do and to mend, beyond the time that it lasts.
-const DONE_WITHIN: Duration = Duration::from_mins(3);
+const DONE_WITHIN: Duration = Duration::from_mins(5);
 /// How many items are open, at the least, when a fault is done.
 const OPEN: usize = 6;
 /// How long the effect of a fault is waited for before the next is done; what was not seen by then is told in the report.

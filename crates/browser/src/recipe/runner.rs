@@ -59,7 +59,8 @@ impl Runner {
         runner.prepare(under).await?;
         // Only now: a Chrome that starts on a busy machine may take longer than a page.
         let deadlines = runner.shared.settings.deadlines;
-        runner.session.set_limits(under, deadlines.step.hard, deadlines.page_load()).await?;
+        let (script, load) = (deadlines.step.hard, deadlines.page_load());
+        runner.session.set_limits(under, script, load, deadlines.unresponsive).await?;
         Ok(runner)
     }
 
@@ -157,8 +158,7 @@ impl Runner {
         }
     }
 
-    /// One call, with a word to whoever listens when its answer is overdue. When there is none in the end, and Chrome itself
-    /// did not answer either, no page is to blame.
+    /// One call, with a word to whoever listens when its answer is overdue.
     async fn ask(
         &mut self,
         under: Under,
@@ -166,20 +166,12 @@ impl Runner {
         script: &str,
         order: Value,
     ) -> Result<Value, StepError> {
-        let chrome = self.session.ask_chrome();
         let mut answer = pin!(self.session.script(under.at_most(longest), script, order));
         tokio::select! {
             answer = &mut answer => return answer,
             () = tokio::time::sleep(longest.mul_f64(DOUBT)) => self.doubt.notify_waiters(),
         }
-        match tokio::join!(answer, chrome) {
-            (Err(error), false) if error.fault == Fault::Timeout => Err(StepError {
-                message: "Chrome itself does not answer".to_owned(),
-                fault: Fault::BrowserGone,
-                ..error
-            }),
-            (answer, _) => answer,
-        }
+        answer.await
     }
 
     /// How long one call may take. A Chrome that starts and a page that loads may be busy for longer than one that

@@ -1,5 +1,7 @@
 //! Harm to a bot's browser.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
@@ -7,6 +9,7 @@ use scrapefleet_e2e::{
     Forward,
     processes::{self, Process},
 };
+use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
 use super::{CALL_WITHIN, Ground};
@@ -14,12 +17,23 @@ use crate::{Scenario, effect::Fault};
 
 /// The port of the WebDriver server inside a pod.
 const DRIVER: u16 = 4444;
+/// How long items that have a page of their own may last until all share one.
+const SHARED_WITHIN: Duration = Duration::from_mins(4);
+/// How often that is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 impl Ground<'_> {
     pub(super) async fn strike_browser(&mut self, scenario: Scenario) -> Result<Fault> {
         let (uid, name) = self.choose_bot()?;
         let pod = self.pod(&name).await?;
-        if scenario == Scenario::LoopingPage {
+        if matches!(scenario, Scenario::LoopingPage | Scenario::HungRenderer) {
             let page = Page::of(self, &name).await?;
+            within(SHARED_WITHIN, "wait until all items share a page", page.is_alone()).await??;
+            if scenario == Scenario::HungRenderer {
+                let (target, signal) = target(scenario, &pod)?;
+                let fault = self.fault(scenario, &[uid]);
+                processes::send(&target, signal)?;
+                return Ok(fault);
+            }
             let fault = self.fault(scenario, &[uid]);
             page.loop_forever().await?;
             return Ok(fault);
@@ -73,6 +87,18 @@ impl Page {
             newest.and_then(|session| session["id"].as_str()).context("the driver has no session")?;
         let session = session.to_owned();
         Ok(Self { forward, session, client })
+    }
+
+    /// Waits until there is no other page: items that are suspected have one of their own for a while.
+    async fn is_alone(&self) -> Result<()> {
+        let url = format!("http://{}/session/{}/window/handles", self.forward.address(), self.session);
+        loop {
+            let handles: Value = self.client.get(&url).send().await?.json().await?;
+            if handles["value"].as_array().is_some_and(|handles| handles.len() == 1) {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     async fn loop_forever(&self) -> Result<()> {
