@@ -46,7 +46,7 @@ impl Bot {
         if crashed(error) || twice {
             self.suspect(now).await;
         }
-        self.drop_browser(now).await;
+        self.drop_browser(now);
         self.health.abandoned += 1;
         self.health.last_abandoned = Some(now);
         Ok(())
@@ -74,7 +74,7 @@ impl Bot {
     }
 
     /// Kills the browser and puts everything it held in line, what has ended first.
-    async fn drop_browser(&mut self, now: Instant) {
+    fn drop_browser(&mut self, now: Instant) {
         self.state = BotState::Rebuilding;
         if let Some(browser) = self.browser.take() {
             self.publish_status();
@@ -99,10 +99,10 @@ impl Bot {
     }
 
     /// Replaces a worn-out browser that holds nothing.
-    pub(crate) async fn recycle(&mut self) {
+    pub(crate) fn recycle(&mut self) {
         tracing::info!(slot = self.config.slot, opened = self.health.opened, "the browser is recycled");
         self.parts.metrics.abandoned.with_label_values(&["browser", "recycled"]).inc();
-        self.drop_browser(Instant::now()).await;
+        self.drop_browser(Instant::now());
     }
 
     /// A browser died while an item was being opened. The item is to blame when its page crashed or stopped

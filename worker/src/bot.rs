@@ -292,7 +292,7 @@ impl Bot {
             NextStep::Open => self.open_next().await,
             NextStep::RoundTrip => self.prove_alive().await,
             NextStep::Recycle => {
-                self.recycle().await;
+                self.recycle();
                 Ok(())
             }
             NextStep::Idle(_) => Ok(()),

@@ -1,4 +1,5 @@
 //! When a bot makes room for another by itself, and when it stays, in virtual time.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod rig;
 
@@ -83,7 +84,7 @@ async fn bots_of_one_age_go_one_after_the_other() {
     }
     let (least, most) = (lived.iter().min().unwrap(), lived.iter().max().unwrap());
     assert!(*least >= HOUR.mul_f64(0.9) && *most <= HOUR + secs(6), "{lived:?}");
-    assert!(*most - *least > secs(120), "all at once: {lived:?}");
+    assert!(most.saturating_sub(*least) > secs(120), "all at once: {lived:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,7 +120,8 @@ impl Reports {
     /// The pod with this uid has just said this.
     #[cfg(test)]
     pub(crate) fn put(&self, uid: &str, value: Report) {
-        self.lock().insert(uid.to_owned(), Observed::Read { value, at: self.clock.now() });
+        let observed = Observed::Read { value, at: self.clock.now() };
+        self.lock().insert(uid.to_owned(), Heard::after(None, observed, self.clock.now()));
     }
 
     async fn ask(&self, http: &reqwest::Client, target: Target) {

@@ -23,6 +23,7 @@ pub enum Role {
 
 /// A pod as the plan sees it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and all combinations occur")]
 pub struct ObservedPod {
     /// Its name.
     pub name: String,

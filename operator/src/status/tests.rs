@@ -239,16 +239,14 @@ fn a_store_that_cannot_be_used_names_its_bucket() {
 #[test]
 fn a_store_that_takes_nothing_is_told_by_the_bots_that_wait_for_it() {
     let case = case().with(|case| {
-        let waits = |slot: u32, stage| {
-            let value = Report {
-                state: ReportedState::StoreUnreachable,
-                held: 4,
-                last_reason: Some("403 Forbidden: AccessDenied".into()),
-                ..Report::default()
-            };
-            pod(slot).with(|pod| (pod.stage, pod.report) = (stage, Observed::Read { value, at: second(NOW) }))
+        let value = Report {
+            state: ReportedState::StoreUnreachable,
+            held: 4,
+            last_reason: Some("403 Forbidden: AccessDenied".into()),
+            ..Report::default()
         };
-        case.pods[1] = waits(0, Stage::Starting);
+        let report = Observed::Read { value, at: second(NOW) };
+        case.pods[1] = pod(0).with(|pod| (pod.stage, pod.report) = (Stage::Starting, report));
     });
     assert_eq!(case.says("StoreReachable"), "False Unreachable");
     assert_eq!(case.says("Degraded"), "True Unreachable");

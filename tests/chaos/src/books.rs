@@ -128,7 +128,7 @@ fn hides(fault: &Fault, battle: &GroundTruth) -> bool {
 fn span(log: &[String]) -> Option<(i64, i64)> {
     let mut times = log.iter().filter_map(|line| line.strip_prefix("|t:|")?.parse().ok());
     let first = times.next()?;
-    Some((first, times.last().unwrap_or(first)))
+    Some((first, times.next_back().unwrap_or(first)))
 }
 
 #[cfg(test)]

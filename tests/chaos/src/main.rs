@@ -13,7 +13,7 @@ use scrapefleet_chaos::{
 use scrapefleet_e2e::in_namespace;
 use tokio_util::sync::CancellationToken;
 
-/// Do faults to a fleet at work on the cluster that SCRAPEFLEET_E2E_KUBECONFIG names, and account for every battle
+/// Do faults to a fleet at work on the cluster that `SCRAPEFLEET_E2E_KUBECONFIG` names, and account for every battle
 ///
 /// Fails unless nothing is lost, nothing is doubled, and every artifact equals the server's own log. Bounds that do not
 /// hold are told, and fail the command unless --no-bounds is given.

@@ -109,7 +109,7 @@ async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done)
                     scenario.name(),
                     scenario.does()
                 ));
-                inflict(ground, *scenario, done).await;
+                Box::pin(inflict(ground, *scenario, done)).await;
                 see_effect(ground, done).await;
                 settle(ground).await.with_context(|| format!("after {}", scenario.name()))?;
             }
@@ -119,7 +119,7 @@ async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done)
             for (at, scenario) in faults {
                 tokio::time::sleep_until(began + *at).await;
                 say(&format!("{:>4} s: {} {}", at.as_secs(), scenario.name(), scenario.does()));
-                inflict(ground, *scenario, done).await;
+                Box::pin(inflict(ground, *scenario, done)).await;
             }
             tokio::time::sleep_until(began + *length).await;
             settle(ground).await.context("after the last fault")?;
@@ -131,7 +131,7 @@ async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done)
 /// One fault. That it cannot be done is a failure of the run; the next is done all the same.
 async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) {
     let limit = DONE_WITHIN + scenario.lasts();
-    match within(limit, "a fault", ground.inflict(scenario)).await {
+    match Box::pin(within(limit, "a fault", ground.inflict(scenario))).await {
         Ok(Ok(fault)) => done.faults.push(fault),
         Ok(Err(error)) => fail(done, format!("{error:#}")),
         Err(expired) => fail(done, format!("{}: {expired}", scenario.name())),

@@ -7,7 +7,7 @@ use crate::Scenario;
 /// The shortest and the longest pause between two faults.
 const PAUSE: (u64, u64) = (10, 40);
 /// No fault begins so shortly before the end: its effect belongs to the run.
-const LAST: Duration = Duration::from_secs(60);
+const LAST: Duration = Duration::from_mins(1);
 
 /// Random faults for so long: when each is done after the beginning, and which it is. One that lasts has ended before the
 /// next begins.

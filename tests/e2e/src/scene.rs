@@ -49,19 +49,19 @@ pub struct Scene {
 impl Scene {
     /// Installs the operator, applies a fleet, and lets players begin once it watches.
     pub async fn start(space: &Space, more: &Value) -> Result<Self> {
-        Self::with(space, Players::default(), more).await
+        Box::pin(Self::with(space, Players::default(), more)).await
     }
 
     /// The same with these players.
     pub async fn with(space: &Space, players: Players, more: &Value) -> Result<Self> {
-        let scene = Self::without_play(space, players, more).await?;
+        let scene = Box::pin(Self::without_play(space, players, more)).await?;
         scene.site.resume_players().await?;
         Ok(scene)
     }
 
     /// The same with a site where nobody plays.
     pub async fn quiet(space: &Space, more: &Value) -> Result<Self> {
-        Self::without_play(space, Players::default(), more).await
+        Box::pin(Self::without_play(space, Players::default(), more)).await
     }
 
     async fn without_play(space: &Space, players: Players, more: &Value) -> Result<Self> {

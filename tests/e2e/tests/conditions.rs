@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams};
-use scrapefleet_e2e::{Backing, Fleet, Scene, Space, image, in_namespace, operator};
+use scrapefleet_e2e::{Backing, Fleet, Space, image, in_namespace, operator};
 use serde_json::{Value, json};
 
 /// How soon a person is told of what the operator sees itself.

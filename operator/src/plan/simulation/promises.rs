@@ -58,11 +58,8 @@ impl World {
         let stays = |pod: &&ObservedPod| pod.is_live() && !deleted.contains_key(pod.uid.as_str());
         let staying: Vec<_> = self.bots().filter(stays).collect();
         for pod in self.bots().filter(|pod| pod.is_live()) {
-            match deleted.get(pod.uid.as_str()) {
-                Some(why @ (WhyDelete::NotNeeded | WhyDelete::Outdated)) => {
-                    self.check_idlest(plan, pod, *why, &staying);
-                }
-                _ => {}
+            if let Some(why @ (WhyDelete::NotNeeded | WhyDelete::Outdated)) = deleted.get(pod.uid.as_str()) {
+                self.check_idlest(plan, pod, *why, &staying);
             }
         }
         let needed =
