@@ -180,7 +180,7 @@ async fn what_cannot_be_started_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_driver_that_runs_already_has_one_chrome_at_a_time() {
+async fn a_driver_that_runs_already_is_rid_of_what_others_left_there() {
     let _turn = turn().await;
     let app = App::start().await;
     let folder = tempfile::tempdir().unwrap();
@@ -204,7 +204,8 @@ async fn a_driver_that_runs_already_has_one_chrome_at_a_time() {
     let mut settings = settings(serde_json::from_value(app_recipe()).unwrap(), &app.url);
     settings.endpoint =
         Endpoint::Remote { driver: format!("http://127.0.0.1:{port}").parse().unwrap(), no_sandbox: true };
-    let factory = RecipeFactory::new(settings).unwrap();
+    // Each process has one.
+    let process = || RecipeFactory::new(settings.clone()).unwrap();
     let chromes = || {
         let all = descendants(sidecar.id().unwrap());
         all.into_iter()
@@ -212,21 +213,25 @@ async fn a_driver_that_runs_already_has_one_chrome_at_a_time() {
             .count()
     };
 
-    let mut first = bot(&factory).await;
+    let none = async |what: &str| {
+        let began = std::time::Instant::now();
+        while chromes() > 0 {
+            assert!(began.elapsed() < Duration::from_secs(10), "{what} goes on elsewhere");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut first = bot(&process()).await;
     first.open(&item(&app.url, "plain-1"), Placement::Ordinary).await.unwrap();
     assert_eq!((first.process_id(), first.memory()), (None, None), "it is not seen from here");
     // A bot that died leaves its session; the next one ends it.
     std::mem::forget(first);
-    let second = bot(&factory).await;
+    let next = process();
+    let second = bot(&next).await;
     assert_eq!(chromes(), 1);
     timed("close elsewhere", Duration::from_secs(5), second.close()).await;
-    assert_eq!(chromes(), 0);
-    drop(bot(&factory).await);
-    let began = std::time::Instant::now();
-    while chromes() > 0 {
-        assert!(began.elapsed() < Duration::from_secs(10), "a dropped browser goes on elsewhere");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    none("a closed browser").await;
+    drop(bot(&next).await);
+    none("a dropped browser").await;
     let id = sidecar.id().unwrap();
     drop(sidecar.stdin.take());
     timed("the guard ends", Duration::from_secs(5), sidecar.wait()).await.unwrap();
