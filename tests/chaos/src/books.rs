@@ -30,8 +30,8 @@ pub struct Books {
     pub duplicated: Vec<String>,
     /// Artifacts that differ from the server's log, and how.
     pub mismatched: BTreeMap<String, String>,
-    /// Items that were given up, with a dead letter.
-    pub dead: Vec<String>,
+    /// Items with a dead letter, and what it says.
+    pub dead: BTreeMap<String, String>,
     /// Items that the site had no more, with proof.
     pub gone: Vec<String>,
     /// Battles that began and ended while the site showed its list to nobody.
@@ -60,13 +60,21 @@ pub struct Found {
     pub findings: Findings,
     /// Every artifact, by item.
     pub stored: BTreeMap<String, Artifact>,
+    /// What each dead letter says, by item.
+    pub letters: BTreeMap<String, String>,
 }
 
 impl Found {
     /// Reads everything, once the fleet has nothing to do any more.
     pub async fn read(scene: &Scene, truth: Vec<GroundTruth>) -> Result<Self> {
-        let findings = scene.fleet.findings_of(&scene.fleet.get().await?, &scene.backing).await?;
-        Ok(Self { truth, findings, stored: scene.artifacts().await? })
+        let applied = scene.fleet.get().await?;
+        let findings = scene.fleet.findings_of(&applied, &scene.backing).await?;
+        let letters = scene.fleet.dead_letters(&applied, &scene.backing).await?;
+        let said = letters.into_iter().map(|letter| {
+            let item = letter.item.map_or_else(|| "(unreadable)".to_owned(), |item| item.to_string());
+            (item, format!("{:?}: {}", letter.failure.reason, letter.failure.message))
+        });
+        Ok(Self { truth, findings, stored: scene.artifacts().await?, letters: said.collect() })
     }
 
     /// When the artifact of each item was taken.
@@ -84,7 +92,7 @@ impl Found {
         let mut books = Books {
             lost: ledger.missing.iter().map(ToString::to_string).collect(),
             duplicated: ledger.doubled.iter().map(|doubled| doubled.item.to_string()).collect(),
-            dead: names(&self.findings.dead),
+            dead: self.letters.clone(),
             gone: names(&self.findings.gone),
             ledger,
             ..Books::default()
@@ -158,7 +166,7 @@ mod tests {
     }
 
     fn found(truth: Vec<GroundTruth>) -> Found {
-        Found { truth, findings: Findings::default(), stored: BTreeMap::new() }
+        Found { truth, findings: Findings::default(), stored: BTreeMap::new(), letters: BTreeMap::new() }
     }
 
     #[test]

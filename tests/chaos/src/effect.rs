@@ -48,17 +48,25 @@ pub struct Effect {
     pub forsaken: Vec<String>,
     /// What had to be seen and was not.
     pub unseen: Vec<Measure>,
-    /// Bots that ended for it though it did not strike them.
+    /// Bots that ended soon after it though no fault struck them.
     pub bystanders: usize,
 }
 
 /// How long after a fault something may still be its effect.
 const LASTS: i64 = 180;
 
-/// What a fault did. `stored` tells when the artifact of an item was taken.
+/// How long an artifact that was taken may be on its way to the store, in seconds.
+const ON_ITS_WAY: i64 = 10;
+
+/// What a fault did. `stored` tells when the artifact of an item was taken, `struck` all pods that any fault struck.
 #[must_use]
-pub fn effect(fault: &Fault, history: &History, stored: &BTreeMap<String, Timestamp>) -> Effect {
-    let reading = Reading { fault, history, stored };
+pub fn effect(
+    fault: &Fault,
+    history: &History,
+    stored: &BTreeMap<String, Timestamp>,
+    struck: &BTreeSet<String>,
+) -> Effect {
+    let reading = Reading { fault, history, stored, struck };
     let (held_again, forsaken) = reading.held_again();
     let noticed = reading.noticed();
     let strikes = fault.scenario.strikes();
@@ -92,6 +100,7 @@ struct Reading<'a> {
     fault: &'a Fault,
     history: &'a History,
     stored: &'a BTreeMap<String, Timestamp>,
+    struck: &'a BTreeSet<String>,
 }
 
 impl Reading<'_> {
@@ -145,7 +154,9 @@ impl Reading<'_> {
             };
             pod.since(self.fault.at).find(|(_, said)| open(said)).map(|(at, _)| at)
         });
-        let taken = self.stored.get(item).copied().filter(|at| *at >= self.fault.at);
+        // What was taken just before was on its way to the store, and is done with.
+        let lately = |at: &Timestamp| at.duration_since(self.fault.at).as_secs() >= -ON_ITS_WAY;
+        let taken = self.stored.get(item).copied().filter(lately).map(|at| at.max(self.fault.at));
         opened.chain(taken).min()
     }
 
@@ -186,13 +197,15 @@ impl Reading<'_> {
         self.first(end, well).map(|at| at.duration_since(end).as_secs_f64())
     }
 
-    /// Bots that ended after the fault though it did not strike them.
+    /// Bots that ended after the fault though no fault struck them.
     fn bystanders(&self) -> usize {
         let until = self.fault.mended.unwrap_or(self.fault.at);
         let ended = |at: Timestamp| at >= self.fault.at && at.duration_since(until).as_secs() < 30;
-        let others = self.history.pods.iter().filter(|(uid, pod)| {
-            pod.is_bot() && pod.from < self.fault.at && !self.fault.victims.contains_key(*uid)
-        });
+        let others = self
+            .history
+            .pods
+            .iter()
+            .filter(|(uid, pod)| pod.is_bot() && pod.from < self.fault.at && !self.struck.contains(*uid));
         others.filter(|(_, pod)| pod.ended.is_some_and(ended)).count()
     }
 }
@@ -261,7 +274,12 @@ mod tests {
         ];
         let history = history(vec![("x", pod("bot", 1, None, &looks))]);
         let stored = BTreeMap::from([("c".to_owned(), at(107)), ("b".to_owned(), at(150))]);
-        let effect = effect(&fault(Scenario::HungChrome, &["x"], &["a", "b", "c"]), &history, &stored);
+        let effect = effect(
+            &fault(Scenario::HungChrome, &["x"], &["a", "b", "c"]),
+            &history,
+            &stored,
+            &BTreeSet::new(),
+        );
         assert_eq!(measured(&effect), [(Measure::Noticed, 2.0), (Measure::HeldAgain, 7.0)]);
         assert!(effect.forsaken.is_empty() && effect.unseen.is_empty());
     }
@@ -270,8 +288,9 @@ mod tests {
     fn what_nobody_holds_again_is_told_by_name() {
         let looks = [(99, Some(bot("working", 1, &["a"]))), (101, Some(bot("working", 1, &["a"])))];
         let history = history(vec![("x", pod("bot", 1, None, &looks))]);
-        let stored = BTreeMap::from([("a".to_owned(), at(98))]);
-        let effect = effect(&fault(Scenario::DeadChrome, &["x"], &["a"]), &history, &stored);
+        let stored = BTreeMap::from([("a".to_owned(), at(80))]);
+        let effect =
+            effect(&fault(Scenario::DeadChrome, &["x"], &["a"]), &history, &stored, &BTreeSet::new());
         assert_eq!(effect.forsaken, ["a"]);
         assert_eq!(effect.unseen, [Measure::Noticed, Measure::HeldAgain]);
     }
@@ -282,7 +301,12 @@ mod tests {
         let new = [(106, Some(bot("starting", 0, &[]))), (109, Some(bot("working", 0, &["a"])))];
         let history =
             history(vec![("x", pod("bot", 1, Some(101), &old)), ("y", pod("bot", 103, None, &new))]);
-        let effect = effect(&fault(Scenario::DeadBot, &["x"], &["a"]), &history, &BTreeMap::new());
+        let effect = effect(
+            &fault(Scenario::DeadBot, &["x"], &["a"]),
+            &history,
+            &BTreeMap::new(),
+            &BTreeSet::from(["x".to_owned()]),
+        );
         let expected = [(Measure::Noticed, 1.0), (Measure::HeldAgain, 9.0), (Measure::Replaced, 8.0)];
         assert_eq!(measured(&effect), expected);
         assert_eq!((effect.struck, effect.bystanders), (vec!["bot-1".to_owned()], 0));
@@ -295,7 +319,12 @@ mod tests {
             ("x", pod("watcher", 1, None, &[(101, Some(watcher(true)))])),
             ("y", pod("watcher", 1, None, &[(101, Some(watcher(false))), (102, Some(watcher(true)))])),
         ]);
-        let effect = effect(&fault(Scenario::WatcherKilled, &["x"], &[]), &history, &BTreeMap::new());
+        let effect = effect(
+            &fault(Scenario::WatcherKilled, &["x"], &[]),
+            &history,
+            &BTreeMap::new(),
+            &BTreeSet::from(["x".to_owned()]),
+        );
         assert_eq!(measured(&effect), [(Measure::TakenOver, 2.0)]);
     }
 
@@ -314,7 +343,7 @@ mod tests {
         ]);
         let mut fault = fault(Scenario::SiteUnavailable, &[], &[]);
         fault.mended = Some(at(160));
-        let effect = effect(&fault, &history, &BTreeMap::new());
+        let effect = effect(&fault, &history, &BTreeMap::new(), &BTreeSet::from(["x".to_owned()]));
         assert_eq!((measured(&effect), effect.bystanders), (vec![(Measure::Resumed, 7.0)], 1));
     }
 }

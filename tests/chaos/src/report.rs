@@ -136,6 +136,9 @@ impl Report {
                 let _ = writeln!(text, "  {item}");
             }
         }
+        for (item, why) in books.dead.iter().take(20) {
+            let _ = writeln!(text, "dead: {item}: {why}");
+        }
         let balance = if books.ledger.balances() { "balances" } else { "does NOT balance" };
         let _ = writeln!(text, "the ledger {balance}");
     }

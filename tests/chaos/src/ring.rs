@@ -1,6 +1,9 @@
 //! A fleet at work, and faults done to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use scrapefleet_e2e::{Players, Scene, Space};
@@ -79,7 +82,8 @@ pub async fn run(
     let found = Found::read(&scene, truth).await?;
     let history = observer.seen().clone();
     let taken = found.taken();
-    let effects: Vec<_> = done.faults.iter().map(|fault| effect(fault, &history, &taken)).collect();
+    let struck = done.faults.iter().flat_map(|fault| fault.victims.keys().cloned()).collect();
+    let effects: Vec<_> = done.faults.iter().map(|fault| effect(fault, &history, &taken, &struck)).collect();
     Ok(Report {
         began,
         seconds: observer::now().duration_since(began).as_secs_f64(),
@@ -142,7 +146,7 @@ async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) {
 async fn see_effect(ground: &Ground<'_>, done: &Done) {
     let Some(fault) = done.faults.last() else { return };
     let seen = || {
-        let effect = effect(fault, &ground.observer.seen(), &BTreeMap::new());
+        let effect = effect(fault, &ground.observer.seen(), &BTreeMap::new(), &BTreeSet::new());
         effect.unseen.is_empty() && effect.forsaken.is_empty()
     };
     let seeing = async {

@@ -11,6 +11,7 @@ use scrapefleet_cli::{
     verify,
 };
 use scrapefleet_policy::within;
+use scrapefleet_queue::{DeadLetter, TaskQueue as _};
 use serde_json::{Value, json};
 
 use crate::{backing::Backing, space::Space};
@@ -162,6 +163,16 @@ impl Fleet {
     /// The ledger of the fleet as it was applied, also when it is gone.
     pub async fn ledger_of(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Ledger> {
         Ok(Ledger::of(self.findings_of(applied, backing).await?))
+    }
+
+    /// Its dead letters.
+    pub async fn dead_letters(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Vec<DeadLetter>> {
+        let lanes = Lanes::new(&applied.spec.lanes).context("the fleet's lanes")?;
+        let lanes = lanes.all().iter().map(|lane| lane.name.clone()).collect();
+        let queue = backing.queue(&self.name, lanes).await?;
+        let letters = within(CALL_WITHIN, "read dead letters", queue.dead_letters()).await??;
+        queue.close().await?;
+        Ok(letters)
     }
 
     /// What the ledger is made of.
