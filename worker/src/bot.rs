@@ -333,11 +333,9 @@ impl Bot {
 
     fn claimed(&mut self, claim: Box<dyn Claim>) {
         let id = claim.task().id.clone();
-        if self.holds.contains_key(&id) {
-            // A repeated publish of an item that this bot holds: dropping the claim gives the task back, and by
-            // the time it comes again the item is stored.
-            tracing::debug!(item = %id, "claimed twice; the second claim waits");
-            self.end_elsewhere(claim);
+        if let Some(hold) = self.holds.get_mut(&id) {
+            tracing::debug!(item = %id, "claimed twice; the second claim waits for the end of the first");
+            hold.twins.push(claim);
             return;
         }
         let groups = (self.config.artifacts.groups)(&id);

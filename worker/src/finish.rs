@@ -137,12 +137,6 @@ impl Bot {
         self.spawn_end(claim, ending);
     }
 
-    /// Gives back a claim on an item that this bot already holds.
-    pub(crate) fn end_elsewhere(&mut self, claim: Box<dyn Claim>) {
-        self.parts.tally.add(|t| t.released += 1);
-        drop(claim);
-    }
-
     fn spawn_end(&mut self, claim: Box<dyn Claim>, ending: Ending) {
         let repeats = self.parts.metrics.repeats.clone();
         let repeated = move |what: &str| repeats.with_label_values(&[what]).inc();

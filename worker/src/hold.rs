@@ -29,6 +29,9 @@ pub struct Hold {
     pub item: Item,
     /// The claim; away while the artifact is being stored.
     pub claim: Option<Box<dyn Claim>>,
+    /// Claims on further tasks of the same item. They go back when this hold ends, and the item is known then: given back at
+    /// once they would come again at once, until the queue takes their holder for one that always dies.
+    pub twins: Vec<Box<dyn Claim>>,
     /// Where it is on its way.
     pub stage: Stage,
     /// How it is opened.
@@ -72,6 +75,7 @@ impl Hold {
         Self {
             item,
             claim: Some(claim),
+            twins: Vec::new(),
             stage: Stage::Waiting,
             placement,
             claimed: now,
