@@ -11,7 +11,7 @@ use scrapefleet_cli::{
     verify,
 };
 use scrapefleet_policy::within;
-use scrapefleet_queue::{DeadLetter, TaskQueue as _};
+use scrapefleet_queue::{DeadLetter, TaskQueue as _, rabbitmq::RabbitMq};
 use serde_json::{Value, json};
 
 use crate::{backing::Backing, space::Space};
@@ -165,11 +165,15 @@ impl Fleet {
         Ok(Ledger::of(self.findings_of(applied, backing).await?))
     }
 
-    /// Its dead letters.
-    pub async fn dead_letters(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Vec<DeadLetter>> {
+    async fn queue(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<RabbitMq> {
         let lanes = Lanes::new(&applied.spec.lanes).context("the fleet's lanes")?;
         let lanes = lanes.all().iter().map(|lane| lane.name.clone()).collect();
-        let queue = backing.queue(&self.name, lanes).await?;
+        backing.queue(&self.name, lanes).await
+    }
+
+    /// Its dead letters.
+    pub async fn dead_letters(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Vec<DeadLetter>> {
+        let queue = self.queue(applied, backing).await?;
         let letters = within(CALL_WITHIN, "read dead letters", queue.dead_letters()).await??;
         queue.close().await?;
         Ok(letters)
@@ -177,10 +181,8 @@ impl Fleet {
 
     /// What the ledger is made of.
     pub async fn findings_of(&self, applied: &ScrapeFleet, backing: &Backing) -> Result<Findings> {
-        let lanes = Lanes::new(&applied.spec.lanes).context("the fleet's lanes")?;
-        let lanes = lanes.all().iter().map(|lane| lane.name.clone()).collect();
         let name = applied.fleet_name().context("the fleet's name")?;
-        let queue = backing.queue(&self.name, lanes).await?;
+        let queue = self.queue(applied, backing).await?;
         let store = backing.store().await?;
         let find = Box::pin(verify::find(&name, &queue, &store));
         let findings = within(VERIFIED_WITHIN, "verify a fleet", find).await??;

@@ -25,14 +25,20 @@ pub struct Process {
 
 /// Sends a signal to every process of a pod whose program has this name, and answers how many there were.
 pub fn signal(pod: &Pod, program: &str, signal: Signal) -> Result<usize> {
-    // The kernel keeps the first 15 bytes of a program's name.
-    let name = program.get(..15).unwrap_or(program);
-    let found: Vec<_> = of_pod(pod)?.into_iter().filter(|process| process.program == name).collect();
-    ensure!(!found.is_empty(), "no process `{program}` of the pod is on this machine");
+    let found = running(pod, program)?;
     for process in &found {
         send(process, signal)?;
     }
     Ok(found.len())
+}
+
+/// The processes of a pod whose program has this name; there must be one.
+pub fn running(pod: &Pod, program: &str) -> Result<Vec<Process>> {
+    // The kernel keeps the first 15 bytes of a program's name.
+    let name = program.get(..15).unwrap_or(program);
+    let found: Vec<_> = of_pod(pod)?.into_iter().filter(|process| process.program == name).collect();
+    ensure!(!found.is_empty(), "no process `{program}` of the pod is on this machine");
+    Ok(found)
 }
 
 /// Sends a signal to a process.

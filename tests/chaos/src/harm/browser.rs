@@ -28,15 +28,11 @@ impl Ground<'_> {
         if matches!(scenario, Scenario::LoopingPage | Scenario::HungRenderer) {
             let page = Page::of(self, &name).await?;
             within(SHARED_WITHIN, "wait until all items share a page", page.is_alone()).await??;
-            if scenario == Scenario::HungRenderer {
-                let (target, signal) = target(scenario, &pod)?;
+            if scenario == Scenario::LoopingPage {
                 let fault = self.fault(scenario, &[uid]);
-                processes::send(&target, signal)?;
+                page.loop_forever().await?;
                 return Ok(fault);
             }
-            let fault = self.fault(scenario, &[uid]);
-            page.loop_forever().await?;
-            return Ok(fault);
         }
         let (target, signal) = target(scenario, &pod)?;
         let fault = self.fault(scenario, &[uid]);

@@ -64,6 +64,14 @@ impl Ground<'_> {
         Ok((uid.clone(), name.clone()))
     }
 
+    /// Waits until the fault has lasted, and mends it.
+    async fn outlast(&mut self, mut fault: Fault) -> Result<Fault> {
+        tokio::time::sleep(fault.scenario.lasts()).await;
+        self.repairs.mend(self.space, self.scene).await?;
+        fault.mended = Some(crate::observer::now());
+        Ok(fault)
+    }
+
     /// A fault done now to these pods.
     fn fault(&self, scenario: Scenario, victims: &[String]) -> Fault {
         let at = crate::observer::now();

@@ -23,10 +23,7 @@ impl Ground<'_> {
         Nodes(self.space).command(harm, &node).await?;
         // It is not there from now on; what came before took its time to stop it.
         fault.at = observer::now();
-        tokio::time::sleep(scenario.lasts()).await;
-        self.repairs.mend(self.space, self.scene).await?;
-        fault.mended = Some(observer::now());
-        Ok(fault)
+        self.outlast(fault).await
     }
 
     /// A node with bots and without what all bots use, and its bots.

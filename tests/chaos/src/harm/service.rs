@@ -57,10 +57,7 @@ impl Ground<'_> {
     /// Stops the processes of a service for as long as the fault lasts.
     async fn pause(&mut self, scenario: Scenario, app: &str, program: &str) -> Result<Fault> {
         let pod = self.service(app).await?;
-        let all = processes::of_pod(&pod)?;
-        let targets: Vec<_> = all.into_iter().filter(|process| process.program == program).collect();
-        ensure!(!targets.is_empty(), "no process `{program}` is in the pod of {app}");
-        self.stop(scenario, targets).await
+        self.stop(scenario, processes::running(&pod, program)?).await
     }
 
     async fn stop(&mut self, scenario: Scenario, targets: Vec<Process>) -> Result<Fault> {
@@ -68,14 +65,6 @@ impl Ground<'_> {
         let fault = self.fault(scenario, &[]);
         targets.iter().try_for_each(|process| processes::send(process, Signal::STOP))?;
         self.outlast(fault).await
-    }
-
-    /// Waits until the fault has lasted, and mends it.
-    async fn outlast(&mut self, mut fault: Fault) -> Result<Fault> {
-        tokio::time::sleep(fault.scenario.lasts()).await;
-        self.repairs.mend(self.space, self.scene).await?;
-        fault.mended = Some(observer::now());
-        Ok(fault)
     }
 
     async fn service(&self, app: &str) -> Result<Pod> {
