@@ -117,11 +117,13 @@ pub struct AbandonmentSpec {
     /// (exit code 16). Chance takes up to a tenth of it, so that bots of one age do not all go at once.
     #[schemars(extend("x-kubernetes-validations" = [between("10s", "8760h")]))]
     pub max_lifetime: Period,
-    /// When a bot or a watcher that does not answer is ended by its node; on Kubernetes only.
+    /// When a bot or a watcher that does not answer is ended and replaced; on Kubernetes only.
     pub liveness: LivenessSpec,
 }
 
-/// When a pod's program that does not answer is ended by its node. Busy and full ones answer.
+/// When a pod's program that does not answer is ended and replaced. Busy and full ones answer. The operator does it, when the
+/// pod's node finds it unready as well; where no operator runs, the node does after four times as long, and gives the pod its whole
+/// grace period to end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LivenessSpec {
@@ -189,8 +191,9 @@ impl Default for AbandonmentSpec {
 
 impl Default for LivenessSpec {
     fn default() -> Self {
-        // A program that was stopped is noticed within six seconds: up to one until it is asked, then four times one.
-        Self { period: Period::secs(1), failures: 4 }
+        // A program that was stopped is noticed within six seconds: up to one until it is asked, three times one, and what it
+        // takes to see that and to act.
+        Self { period: Period::secs(1), failures: 3 }
     }
 }
 

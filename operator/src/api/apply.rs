@@ -17,7 +17,7 @@ use crate::{
     build::{Made, build_pod},
     names,
     observe::Supply,
-    plan::{Action, Images, Revisions, Share, WhyCreate},
+    plan::{Action, Images, Revisions, Share, WhyCreate, WhyDelete},
 };
 
 /// Why something could not be done.
@@ -115,7 +115,7 @@ impl Apply<'_> {
             Action::RemoveFinalizer => self.finalizers(false).await,
             Action::Deal { pod, share } => self.deal(pod, share).await,
             Action::Create { .. } => self.create(action).await,
-            Action::Delete { pod, uid, .. } => self.delete(pod, uid).await,
+            Action::Delete { pod, uid, why, .. } => self.delete(pod, uid, *why).await,
             Action::RemoveQueues => self.remove_queues().await,
         }
     }
@@ -149,9 +149,11 @@ impl Apply<'_> {
         harmless(call(&what, pods.create(&parameters, &pod)).await, &[409])
     }
 
-    async fn delete(&self, pod: &str, uid: &str) -> Result<(), Failed> {
+    async fn delete(&self, pod: &str, uid: &str, why: WhyDelete) -> Result<(), Failed> {
         let only = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let parameters = DeleteParams { preconditions: Some(only), ..DeleteParams::default() };
+        let grace_period_seconds = if let WhyDelete::Abandoned(why) = why { why.grace() } else { None };
+        let parameters =
+            DeleteParams { preconditions: Some(only), grace_period_seconds, ..DeleteParams::default() };
         let pods = self.pods();
         // Gone, or another of the same name: there is nothing left to delete.
         harmless(call(&format!("deleting pod {pod}"), pods.delete(pod, &parameters)).await, &[404, 409])

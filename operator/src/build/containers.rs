@@ -24,6 +24,9 @@ const TERMINATION_LOG: &str = "/dev/termination-log";
 /// How long a program may take to answer that it is alive, in seconds.
 const LIVENESS_TIMEOUT: i32 = 1;
 
+/// A node ends a program that does not answer after so many times what the manifest gives it. The operator is sooner.
+const BACKSTOP: i32 = 4;
+
 /// The program.
 pub(super) fn main(spec: &ScrapeFleetSpec, made: &Made, resources: ResourceRequirements) -> Container {
     Container {
@@ -41,7 +44,7 @@ pub(super) fn main(spec: &ScrapeFleetSpec, made: &Made, resources: ResourceRequi
         // Its server answers as soon as it runs; what takes long to start is Chrome, and that has started before.
         startup_probe: Some(ending_at_once(http("/livez", 1, 2, 60))),
         liveness_probe: Some(liveness(&spec.policies.abandonment.liveness)),
-        readiness_probe: Some(http("/readyz", 2, 2, 3)),
+        readiness_probe: Some(http("/readyz", 1, LIVENESS_TIMEOUT, 3)),
         volume_mounts: Some(volumes::main_mounts(spec, made.role)),
         ..Container::default()
     }
@@ -86,11 +89,13 @@ fn args(spec: &ScrapeFleetSpec, made: &Made) -> Vec<String> {
     args
 }
 
-/// Whether the program answers; it does so from memory, however busy or full it is.
+/// Whether the program answers; it does so from memory, however busy or full it is. Its node asks so many times more often
+/// than the manifest says, because it must not be the first to end the pod: once it has begun, it waits for the pod's whole grace
+/// period, whatever the probe says and whoever deletes the pod meanwhile.
 fn liveness(spec: &LivenessSpec) -> Probe {
     let whole_seconds = spec.period.get().as_millis().div_ceil(1000);
     let period = i32::try_from(whole_seconds).unwrap_or(i32::MAX);
-    ending_at_once(http("/livez", period, LIVENESS_TIMEOUT, spec.failures))
+    ending_at_once(http("/livez", period, LIVENESS_TIMEOUT, spec.failures.saturating_mul(BACKSTOP)))
 }
 
 /// A program that does not answer hears no SIGTERM either: without this its node would wait for the pod's whole grace

@@ -38,20 +38,23 @@ pub struct Heard {
     pub report: Observed<Report>,
     /// When it was first asked in vain since it has answered, if it has not answered since.
     pub silent_since: Option<Timestamp>,
+    /// Whether it has ever answered.
+    pub answered: bool,
 }
 
 impl Heard {
     /// Nothing, for this reason.
     #[must_use]
     pub fn nothing(why: &str) -> Self {
-        Self { report: Observed::unread(why), silent_since: None }
+        Self { report: Observed::unread(why), silent_since: None, answered: false }
     }
 
     /// Asked at `at` with this answer, after what was heard before.
     fn after(before: Option<&Self>, report: Observed<Report>, at: Timestamp) -> Self {
         let silent = report.value().is_none();
         let since = before.and_then(|before| before.silent_since).unwrap_or(at);
-        Self { report, silent_since: silent.then_some(since) }
+        let answered = !silent || before.is_some_and(|before| before.answered);
+        Self { report, silent_since: silent.then_some(since), answered }
     }
 }
 
@@ -223,16 +226,17 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let said = Observed::Read { value: Report::default(), at: at(0) };
         let mut heard = None;
-        for (second, answer, since) in [
-            (1, said.clone(), None),
-            (2, Observed::unread("no answer"), Some(2)),
-            (3, Observed::unread("no answer"), Some(2)),
-            (60, Observed::unread("no answer"), Some(2)),
-            (61, said, None),
-            (62, Observed::unread("no answer"), Some(62)),
+        for (second, answer, since, answered) in [
+            (0, Observed::unread("not up yet"), Some(0), false),
+            (1, said.clone(), None, true),
+            (2, Observed::unread("no answer"), Some(2), true),
+            (3, Observed::unread("no answer"), Some(2), true),
+            (60, Observed::unread("no answer"), Some(2), true),
+            (61, said, None, true),
+            (62, Observed::unread("no answer"), Some(62), true),
         ] {
             let now = Heard::after(heard.as_ref(), answer, at(second));
-            assert_eq!(now.silent_since, since.map(at), "{second}");
+            assert_eq!((now.silent_since, now.answered), (since.map(at), answered), "{second}");
             heard = Some(now);
         }
         assert_eq!(Heard::nothing("not asked").silent_since, None);

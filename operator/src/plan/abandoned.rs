@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
+use scrapefleet_api::policies::LivenessSpec;
 use scrapefleet_policy::Backoff;
 
 use super::{ObservedPod, Stage, pod::Hindrance};
@@ -22,6 +23,8 @@ const PATIENCE: Backoff = Backoff::from(Duration::from_secs(30)).to(Duration::fr
 pub enum Abandoned {
     /// Its node is gone or cut off.
     Unreachable,
+    /// It answered once, and answers neither its node nor the operator any more.
+    Hung,
     /// It has a node, and its program does not start there.
     NotStarted,
 }
@@ -32,6 +35,7 @@ impl Abandoned {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Unreachable => "Unreachable",
+            Self::Hung => "Hung",
             Self::NotStarted => "NotStarted",
         }
     }
@@ -41,6 +45,7 @@ impl Abandoned {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Unreachable => "its node is gone or cut off",
+            Self::Hung => "it answers neither its node nor the operator",
             Self::NotStarted => "its program did not start in time",
         }
     }
@@ -48,9 +53,18 @@ impl Abandoned {
     /// Ends in a row, this one included, that the slot of `pod` has had when one of `revision` takes its place.
     pub(super) fn failures(self, pod: &ObservedPod, revision: &str) -> u32 {
         match self {
-            Self::NotStarted if pod.revision == revision => pod.failures.saturating_add(1),
+            Self::Hung | Self::NotStarted if pod.revision == revision => pod.failures.saturating_add(1),
             // The node's fault, or that of another manifest.
-            Self::Unreachable | Self::NotStarted => 0,
+            Self::Unreachable | Self::Hung | Self::NotStarted => 0,
+        }
+    }
+
+    /// How many seconds a pod that is given up has left to end; none: what its manifest says. One that hangs hears no
+    /// request to end, so waiting for it only keeps others from what it holds.
+    pub(crate) const fn grace(self) -> Option<u32> {
+        match self {
+            Self::Hung => Some(1),
+            Self::Unreachable | Self::NotStarted => None,
         }
     }
 }
@@ -58,17 +72,26 @@ impl Abandoned {
 /// Which of `pods` are given up, and why; sorted as they are.
 ///
 /// That a pod's `/status` cannot be read is no reason: it may be the operator that cannot reach it. That its node does not
-/// answer is said by Kubernetes, for each pod that was ready there.
-pub(super) fn abandoned(pods: &[ObservedPod], now: Timestamp) -> Vec<(&ObservedPod, Abandoned)> {
+/// answer is said by Kubernetes, for each pod that was ready there; that a pod hangs is said by its node, which finds it
+/// unready. A node that ends it by itself gives it as long as a drain may take, so it is left to that only where nobody else is.
+pub(super) fn abandoned<'a>(
+    pods: &'a [ObservedPod],
+    liveness: &LivenessSpec,
+    now: Timestamp,
+) -> Vec<(&'a ObservedPod, Abandoned)> {
     let lost: BTreeSet<&str> = pods
         .iter()
         .filter(|pod| pod.node_gone && is_silent(pod, now))
         .filter_map(|pod| pod.node.as_deref())
         .collect();
+    // Whom nobody answers has lost its own way to them.
+    let hears = pods.iter().any(|pod| pod.report.value().is_some());
     let why = |pod: &ObservedPod| {
         let on_lost = pod.node.as_deref().is_some_and(|node| lost.contains(node));
         if on_lost && is_silent(pod, now) {
             Some(Abandoned::Unreachable)
+        } else if hears && is_hung(pod, liveness, now) {
+            Some(Abandoned::Hung)
         } else if is_overdue(pod, now) {
             Some(Abandoned::NotStarted)
         } else {
@@ -79,7 +102,19 @@ pub(super) fn abandoned(pods: &[ObservedPod], now: Timestamp) -> Vec<(&ObservedP
 }
 
 fn is_silent(pod: &ObservedPod, now: Timestamp) -> bool {
-    pod.silent_since.is_some_and(|since| now.duration_since(since) > SILENT)
+    silence(pod, now) > SILENT
+}
+
+fn silence(pod: &ObservedPod, now: Timestamp) -> SignedDuration {
+    pod.silent_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since))
+}
+
+/// Whether it answers nobody, though it could: it did before, runs, and its node can tell.
+fn is_hung(pod: &ObservedPod, liveness: &LivenessSpec, now: Timestamp) -> bool {
+    let failures = u32::try_from(liveness.failures).unwrap_or(u32::MAX);
+    let patience = SignedDuration::try_from(liveness.period.get().saturating_mul(failures));
+    let waited = silence(pod, now) >= patience.unwrap_or(SignedDuration::MAX);
+    pod.stage == Stage::Starting && pod.has_answered && !pod.node_gone && waited
 }
 
 /// A pod without a node is waited for: one may still come, and another pod would want it as well.
@@ -105,7 +140,10 @@ mod tests {
     const NOW: i64 = 10_000;
 
     fn found(pods: &[ObservedPod]) -> Vec<(u32, Abandoned)> {
-        abandoned(pods, second(NOW)).into_iter().map(|(pod, why)| (pod.slot, why)).collect()
+        abandoned(pods, &LivenessSpec::default(), second(NOW))
+            .into_iter()
+            .map(|(pod, why)| (pod.slot, why))
+            .collect()
     }
 
     /// A pod on node `n` that has been silent for so long.
@@ -151,6 +189,37 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_answers_neither_its_node_nor_the_operator_is_given_up_as_soon_as_it_may_not_be_alive() {
+        let hung = |seconds| quiet(0, seconds).with(|pod| pod.has_answered = true);
+        let LivenessSpec { period, failures } = LivenessSpec::default();
+        let patience = i64::try_from(period.get().as_secs()).unwrap() * i64::from(failures);
+        for (pod, expected) in [
+            (hung(patience), true),
+            (hung(patience - 1), false),
+            // Its node finds it well: it is the operator that cannot reach it.
+            (hung(9999).with(|pod| pod.stage = Stage::Ready), false),
+            // It is slow to start.
+            (quiet(0, 9999), false),
+            (hung(9999).with(|pod| pod.fenced = true), false),
+            (hung(9999).with(|pod| pod.terminating = true), false),
+            // What its node said is old.
+            (hung(20).with(|pod| pod.node_gone = true), false),
+        ] {
+            let expected = if expected { vec![(0, Abandoned::Hung)] } else { vec![] };
+            assert_eq!(found(&[pod.clone(), crate::plan::fixture::pod(1)]), expected, "{pod:?}");
+            assert_eq!(found(&[pod]), [], "nobody answers: it may be the operator that is cut off");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_is_patient_is_heeded() {
+        let pods = [quiet(0, 59).with(|pod| pod.has_answered = true), pod(1)];
+        let patient = LivenessSpec { failures: 60, ..LivenessSpec::default() };
+        assert_eq!(abandoned(&pods, &patient, second(NOW)), []);
+        assert_eq!(abandoned(&pods, &patient, second(NOW + 1)).len(), 1);
+    }
+
+    #[test]
     fn a_pod_that_has_a_node_and_does_not_start_there_is_given_up_later_each_time() {
         let obstacle = |kind| Some(Obstacle { kind, said: "so".into() });
         for (pod, expected) in [
@@ -177,6 +246,7 @@ mod tests {
     fn only_what_does_not_start_of_the_same_revision_is_a_failure() {
         let failed = pod(0).with(|pod| pod.failures = 2);
         assert_eq!(Abandoned::NotStarted.failures(&failed, "r1"), 3);
+        assert_eq!(Abandoned::Hung.failures(&failed, "r1"), 3);
         assert_eq!(Abandoned::NotStarted.failures(&failed, "r2"), 0);
         assert_eq!(Abandoned::Unreachable.failures(&failed, "r1"), 0);
     }

@@ -290,7 +290,8 @@ fn fitted(situation: &Situation, plan: &mut Plan, wanted: Wanted) -> Fit {
     let pods = of_role(situation, wanted.role);
     let draining =
         pods.iter().filter(|pod| pod.is_draining(situation.now) && !is_late(situation, pod)).count();
-    let mut going = abandoned::abandoned(situation.pods, situation.now);
+    let mut going =
+        abandoned::abandoned(situation.pods, &situation.spec.policies.abandonment.liveness, situation.now);
     going.retain(|(pod, _)| pod.role == wanted.role);
     let fit = pool::fit(&pods, &going, draining, wanted, situation.now);
     plan.memory.replace(fit.replaced, situation.now);

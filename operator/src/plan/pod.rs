@@ -57,6 +57,8 @@ pub struct ObservedPod {
     pub obstacle: Option<Obstacle>,
     /// Since when it has not answered, though it was asked again and again.
     pub silent_since: Option<Timestamp>,
+    /// Whether it has ever answered the operator.
+    pub has_answered: bool,
     /// What it says of itself.
     pub report: Observed<Report>,
 }

@@ -83,6 +83,10 @@ impl World {
             WhyDelete::Abandoned(Abandoned::Unreachable) => {
                 assert!(self.has_lost_its_node(pod), "its node answers: {pod:?}");
             }
+            // One that was not ready when its node was lost looks the same.
+            WhyDelete::Abandoned(Abandoned::Hung) => {
+                assert!(self.hangs(pod) || self.has_lost_its_node(pod), "it is well: {pod:?}");
+            }
             WhyDelete::Abandoned(Abandoned::NotStarted) => {
                 let waits_for_node = pod.node.is_none()
                     || pod.obstacle.as_ref().is_some_and(|found| found.kind == Hindrance::NoNode);

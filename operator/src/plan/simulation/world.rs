@@ -26,6 +26,12 @@ const TOLERATED: i64 = 20;
 /// Seconds from the deletion of a pod to its end, at most.
 const GRACE: u64 = 30;
 
+/// Seconds after which a node finds a pod that hangs unready.
+const UNREADY: i64 = 3;
+
+/// Seconds after which the node has ended it.
+const KILLED: i64 = 35;
+
 /// Exit codes that a bot ends with.
 const CODES: [i32; 9] = [0, 10, 11, 12, 13, 14, 16, 20, 137];
 
@@ -63,6 +69,8 @@ struct Life {
     lingers: bool,
     /// It waits for the store.
     no_store: bool,
+    /// Since when it does nothing at all.
+    hung: Option<Timestamp>,
 }
 
 impl World {
@@ -112,6 +120,11 @@ impl World {
     /// Whether the node of this pod does not answer, in truth.
     pub(super) fn has_lost_its_node(&self, pod: &ObservedPod) -> bool {
         pod.node.as_ref().is_some_and(|node| self.gone.contains_key(node))
+    }
+
+    /// Whether this pod does nothing at all, in truth.
+    pub(super) fn hangs(&self, pod: &ObservedPod) -> bool {
+        self.lives.get(&pod.uid).is_some_and(|life| life.hung.is_some())
     }
 
     /// So many items wait.
@@ -256,6 +269,8 @@ impl World {
             }
             if self.has_lost_its_node(&self.pods[index]) {
                 self.lie_dead(index);
+            } else if self.hangs(&self.pods[index]) {
+                self.hang(index);
             } else {
                 self.live_on(index);
             }
@@ -302,6 +317,26 @@ impl World {
         }
     }
 
+    /// A pod that does nothing: its broker gives what it held to others, and its node ends it after a while.
+    fn hang(&mut self, index: usize) {
+        let (pod, now) = (&mut self.pods[index], self.now);
+        let Some(life) = self.lives.get_mut(&pod.uid) else { return };
+        let Some(since) = life.hung else { return };
+        pod.report = Observed::unread("no answer");
+        pod.silent_since.get_or_insert(now);
+        let seconds = now.duration_since(since).as_secs();
+        if seconds >= UNREADY && pod.stage == Stage::Ready {
+            pod.stage = Stage::Starting;
+        }
+        if seconds >= KILLED || pod.terminating {
+            self.waiting += u64::from(std::mem::take(&mut life.held));
+        }
+        if seconds >= KILLED {
+            *pod = pod.clone().ended(137, now);
+            pod.silent_since = None;
+        }
+    }
+
     fn live_on(&mut self, index: usize) {
         let (pod, random, now) = (&mut self.pods[index], &mut self.random, self.now);
         let Some(life) = self.lives.get_mut(&pod.uid) else { return };
@@ -337,6 +372,7 @@ impl World {
         } else {
             let value = Report { state, held: life.held, ..Report::default() };
             (pod.report, pod.silent_since) = (Observed::Read { value, at: now }, None);
+            pod.has_answered = true;
         }
     }
 
@@ -389,6 +425,7 @@ impl World {
             34..36 => life.hindered = None,
             36..38 => life.lingers = true,
             38..42 => life.lingers = false,
+            42 if pod.stage == Stage::Ready => life.hung = Some(self.now),
             _ => {}
         }
     }
@@ -430,7 +467,7 @@ impl World {
         self.blind = false;
         self.gone.clear();
         for (uid, life) in &mut self.lives {
-            (life.hindered, life.lingers, life.no_store) = (None, false, false);
+            (life.hindered, life.lingers, life.no_store, life.hung) = (None, false, false, None);
             let watches = self.pods.iter().any(|pod| pod.uid == *uid && pod.role == Role::Watcher);
             life.state = if watches { ReportedState::Watching } else { ReportedState::Working };
         }
