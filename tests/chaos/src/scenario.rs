@@ -27,6 +27,8 @@ pub enum Scenario {
     NodeGone,
     /// A node is cut off the network for a minute and a half; its pods go on.
     NodeCut,
+    /// A node takes no more pods for half a minute, and those of the fleet on it are evicted.
+    DrainedNode,
     /// The broker is killed.
     BrokerKilled,
     /// The broker is stopped for a minute and a half.
@@ -37,12 +39,18 @@ pub enum Scenario {
     StoreDown,
     /// The leading operator is killed.
     OperatorKilled,
+    /// The leading operator cannot reach the API server for half a minute.
+    LeaderCut,
     /// The API server is stopped for a minute.
     ApiServerDown,
+    /// The cluster's own store is killed, and started again after a quarter of a minute.
+    EtcdKilled,
     /// The active watcher's process is killed.
     WatcherKilled,
     /// The active watcher's Chrome is stopped.
     WatcherHung,
+    /// Every watcher's process is killed.
+    WatchersKilled,
     /// Every page of the site answers 503 for a minute.
     SiteUnavailable,
     /// The site takes connections and never answers, for a minute.
@@ -122,7 +130,7 @@ const NODE: &[(Measure, f64)] = &[(HeldAgain, 30.0), (Replaced, 60.0)];
 
 impl Scenario {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         S::HungChrome,
         S::HungRenderer,
         S::LoopingPage,
@@ -134,14 +142,18 @@ impl Scenario {
         S::EvictedPod,
         S::NodeGone,
         S::NodeCut,
+        S::DrainedNode,
         S::BrokerKilled,
         S::BrokerPaused,
         S::ConnectionsClosed,
         S::StoreDown,
         S::OperatorKilled,
+        S::LeaderCut,
         S::ApiServerDown,
+        S::EtcdKilled,
         S::WatcherKilled,
         S::WatcherHung,
+        S::WatchersKilled,
         S::SiteUnavailable,
         S::SiteDead,
         S::LoginWall,
@@ -170,6 +182,7 @@ impl Scenario {
             S::NodeCut => {
                 at_once("node-cut", "cuts a node off the network, for 90 s", Node, NODE).lasting(90)
             }
+            S::DrainedNode => at_once("drained-node", "drains a node, for 30 s", Node, GONE_BOT).lasting(30),
             S::BrokerKilled => at_once("broker-killed", "kills the broker", Service, &[]),
             S::BrokerPaused => {
                 at_once("broker-paused", "stops the broker, for 90 s", Service, &[]).lasting(90)
@@ -183,6 +196,16 @@ impl Scenario {
             S::OperatorKilled => {
                 at_once("operator-killed", "kills the leading operator", Service, &[(Noticed, 15.0)])
             }
+            S::LeaderCut => at_once(
+                "leader-cut",
+                "keeps the leading operator from the API server, for 30 s",
+                Service,
+                &[(Noticed, 15.0)],
+            )
+            .lasting(30),
+            S::EtcdKilled => {
+                at_once("etcd-killed", "kills the cluster's own store, for 15 s", Service, &[]).lasting(15)
+            }
             S::ApiServerDown => {
                 at_once("api-server-down", "stops the API server, for 60 s", Service, &[]).lasting(60)
             }
@@ -190,6 +213,7 @@ impl Scenario {
                 at_once("watcher-killed", "kills the active watcher", Watcher, &[(TakenOver, 2.0)])
             }
             S::WatcherHung => at_once("watcher-hung", "stops the active watcher's Chrome", Watcher, &[]),
+            S::WatchersKilled => at_once("watchers-killed", "kills every watcher", Watcher, &[]),
             S::SiteUnavailable => at_once(
                 "site-unavailable",
                 "answers 503 to everything, for 60 s",
@@ -243,7 +267,10 @@ impl Scenario {
     /// Whether battles that begin and end during it may be on no list that a watcher could see.
     #[must_use]
     pub const fn blinds(self) -> bool {
-        matches!(self, S::SiteUnavailable | S::SiteDead | S::LoginWall | S::WatcherHung | S::SiteCut)
+        matches!(
+            self,
+            S::SiteUnavailable | S::SiteDead | S::LoginWall | S::WatcherHung | S::WatchersKilled | S::SiteCut
+        )
     }
 
     /// The scenario of this name.

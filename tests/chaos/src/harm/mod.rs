@@ -1,6 +1,7 @@
 //! Doing harm, and mending it.
 
 mod browser;
+mod cut;
 mod node;
 mod pod;
 mod repair;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, ListParams};
-use scrapefleet_e2e::Nodes;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
+use scrapefleet_e2e::{Nodes, Space};
 use scrapefleet_policy::within;
 
 use super::{CALL_WITHIN, Ground, repair::Repair};
@@ -17,12 +17,35 @@ const SERVICES: [&str; 2] = ["platform", "kube-system"];
 impl Ground<'_> {
     pub(super) async fn strike_node(&mut self, scenario: Scenario) -> Result<Fault> {
         let (node, victims) = self.choose_node().await?;
+        if scenario == Scenario::DrainedNode {
+            return self.drain(&node, &victims).await;
+        }
         let (harm, repair) = if scenario == Scenario::NodeGone { ("stop", "start") } else { ("cut", "heal") };
         let mut fault = self.fault(scenario, &victims);
         self.repairs.owe(Repair::Node(repair, node.clone()));
         Nodes(self.space).command(harm, &node).await?;
         // It is not there from now on; what came before took its time to stop it.
         fault.at = observer::now();
+        self.outlast(fault).await
+    }
+
+    /// What `kubectl drain` does, for the pods of the fleet.
+    async fn drain(&mut self, node: &str, victims: &[String]) -> Result<Fault> {
+        let on_it: Vec<String> = {
+            let seen = self.observer.seen();
+            let live = seen.live("bot").chain(seen.live("watcher"));
+            live.filter(|(_, pod)| pod.node.as_deref() == Some(node))
+                .map(|(_, pod)| pod.name.clone())
+                .collect()
+        };
+        self.repairs.owe(Repair::Uncordon(node.to_owned()));
+        cordon(self.space, node, true).await?;
+        let fault = self.fault(Scenario::DrainedNode, victims);
+        let pods = self.space.api::<Pod>();
+        for name in on_it {
+            let how = EvictParams::default();
+            within(CALL_WITHIN, "evict a pod", pods.evict(&name, &how)).await??;
+        }
         self.outlast(fault).await
     }
 
@@ -47,4 +70,12 @@ impl Ground<'_> {
         let victims = bots.iter().filter(|(_, of)| of == node).map(|(uid, _)| uid.clone()).collect();
         Ok((node.clone(), victims))
     }
+}
+
+/// Whether a node takes new pods.
+pub(super) async fn cordon(space: &Space, node: &str, cordoned: bool) -> Result<()> {
+    let nodes: Api<Node> = Api::all(space.client.clone());
+    let patch = Patch::Merge(serde_json::json!({ "spec": { "unschedulable": cordoned } }));
+    within(CALL_WITHIN, "cordon a node", nodes.patch(node, &PatchParams::default(), &patch)).await??;
+    Ok(())
 }

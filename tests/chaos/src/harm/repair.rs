@@ -7,6 +7,11 @@ use scrapefleet_e2e::{
     processes::{self, Process},
 };
 
+use super::{cut::Cut, node::cordon};
+
+/// A node that every cluster has.
+const ANY_NODE: &str = "node1";
+
 /// One thing to mend.
 #[derive(Debug, Clone)]
 pub(super) enum Repair {
@@ -14,6 +19,12 @@ pub(super) enum Repair {
     Continue(Vec<Process>),
     /// A node is brought back: the command, and the node.
     Node(&'static str, String),
+    /// A node takes pods again.
+    Uncordon(String),
+    /// The API server can be reached from this network again.
+    Reconnect(Cut),
+    /// Whatever of the cluster itself is not running is started.
+    Cluster,
     /// The site answers as it should.
     Site,
 }
@@ -40,6 +51,10 @@ impl Repairs {
                     Ok(())
                 }
                 Repair::Node(command, node) => Nodes(space).command(command, &node).await,
+                Repair::Uncordon(node) => cordon(space, &node, false).await,
+                Repair::Reconnect(cut) => cut.mend().await,
+                // Of the cluster, `start` starts everything that is not there; a node that is stays as it is.
+                Repair::Cluster => Nodes(space).command("start", ANY_NODE).await,
                 Repair::Site => scene.site.set_fault("none").await,
             };
             outcome = outcome.and(mended);

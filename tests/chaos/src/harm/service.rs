@@ -7,15 +7,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
 use scrapefleet_e2e::{
-    Forward, operator,
+    Forward, Space, operator,
     processes::{self, Process},
 };
 use scrapefleet_policy::within;
 use serde_json::Value;
 
-use super::{CALL_WITHIN, Ground, repair::Repair};
+use super::{CALL_WITHIN, Ground, cut::Cut, repair::Repair};
 use crate::{Scenario, effect::Fault, observer};
 
+/// The program of an operator.
+const OPERATOR: &str = "scrapefleet-operator";
 /// The namespace of broker and store.
 const PLATFORM: &str = "platform";
 /// User and password of the platform's broker, and the port of its management API.
@@ -33,7 +35,9 @@ impl Ground<'_> {
             Scenario::StoreDown => self.pause(scenario, "minio", "minio").await,
             Scenario::ConnectionsClosed => self.close_connections(scenario).await,
             Scenario::ApiServerDown => self.stop(scenario, processes::of_cluster("kube-apiserver")?).await,
+            Scenario::EtcdKilled => self.kill_etcd(scenario).await,
             Scenario::OperatorKilled => self.kill_operator(scenario).await,
+            Scenario::LeaderCut => self.cut_leader(scenario).await,
             Scenario::SiteCut => {
                 let fault = self.fault(scenario, &[]);
                 self.scene.site.cut().await?;
@@ -112,12 +116,37 @@ impl Ground<'_> {
         let system = operator::space_of(self.space);
         let (leader, pod) = operator::leading_pod(&system).await?;
         let mut fault = self.fault(scenario, &[]);
-        processes::signal(&pod, "scrapefleet-operator", Signal::KILL)?;
-        let other = async || Ok((operator::leader(&system).await? != leader).then_some(()));
-        system.until("another operator leads", LED_WITHIN, other).await?;
-        fault.noticed = Some(observer::now());
+        processes::signal(&pod, OPERATOR, Signal::KILL)?;
+        fault.noticed = Some(another_leads(&system, &leader).await?);
         Ok(fault)
     }
+
+    async fn cut_leader(&mut self, scenario: Scenario) -> Result<Fault> {
+        let system = operator::space_of(self.space);
+        let (leader, pod) = operator::leading_pod(&system).await?;
+        let process = processes::running(&pod, OPERATOR)?.into_iter().next().context("no operator")?;
+        let cut = Cut::of(&process)?;
+        self.repairs.owe(Repair::Reconnect(cut.clone()));
+        let fault = self.fault(scenario, &[]);
+        cut.make().await?;
+        let noticed = Some(another_leads(&system, &leader).await?);
+        self.outlast(Fault { noticed, ..fault }).await
+    }
+
+    async fn kill_etcd(&mut self, scenario: Scenario) -> Result<Fault> {
+        let targets = processes::of_cluster("etcd")?;
+        self.repairs.owe(Repair::Cluster);
+        let fault = self.fault(scenario, &[]);
+        targets.iter().try_for_each(|process| processes::send(process, Signal::KILL))?;
+        self.outlast(fault).await
+    }
+}
+
+/// Waits until another than `leader` leads, and says when.
+async fn another_leads(system: &Space, leader: &str) -> Result<Timestamp> {
+    let other = async || Ok((operator::leader(system).await? != leader).then_some(()));
+    system.until("another operator leads", LED_WITHIN, other).await?;
+    Ok(observer::now())
 }
 
 /// When the program of a pod was started last.

@@ -1,4 +1,4 @@
-//! Harm to the active watcher.
+//! Harm to watchers.
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -15,6 +15,9 @@ impl Ground<'_> {
             let (uid, pod) = active.context("no watcher says that it is the active one")?;
             (uid.clone(), pod.name.clone())
         };
+        if scenario == Scenario::WatchersKilled {
+            return self.kill_watchers().await;
+        }
         let pod = self.pod(&name).await?;
         let fault = self.fault(scenario, &[uid]);
         if scenario == Scenario::WatcherKilled {
@@ -22,6 +25,23 @@ impl Ground<'_> {
         } else {
             let (chrome, stop) = browser::target(Scenario::HungChrome, &pod)?;
             processes::send(&chrome, stop)?;
+        }
+        Ok(fault)
+    }
+
+    async fn kill_watchers(&mut self) -> Result<Fault> {
+        let watchers: Vec<(String, String)> = {
+            let seen = self.observer.seen();
+            seen.live("watcher").map(|(uid, pod)| (uid.clone(), pod.name.clone())).collect()
+        };
+        let uids: Vec<_> = watchers.iter().map(|(uid, _)| uid.clone()).collect();
+        let mut pods = Vec::new();
+        for (_, name) in &watchers {
+            pods.push(self.pod(name).await?);
+        }
+        let fault = self.fault(Scenario::WatchersKilled, &uids);
+        for pod in &pods {
+            processes::signal(pod, "scrapefleet", Signal::KILL)?;
         }
         Ok(fault)
     }
