@@ -39,9 +39,6 @@ pub(crate) enum Task {
     /// A failing test does not stop the others. What stands after `--` goes to the test executables, as in
     /// `cargo xtask test -p scrapefleet-queue -- journal --nocapture`.
     Test(TestArguments),
-    /// Run one test executable with the number of threads that suits its package (used by `test`)
-    #[command(hide = true)]
-    RunTest(RunTestArguments),
     /// Measure, print each figure beside its bound, and fail when a bound does not hold
     Bench(BenchArguments),
     /// Do faults to a fleet at work on a real cluster, and account for every battle
@@ -123,14 +120,6 @@ pub(crate) struct ChaosArguments {
     pub(crate) words: Vec<OsString>,
 }
 
-/// Arguments of `run-test`.
-#[derive(Debug, Args)]
-pub(crate) struct RunTestArguments {
-    /// The test executable and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) command: Vec<OsString>,
-}
-
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
@@ -201,13 +190,5 @@ mod tests {
             let Task::Chaos(chaos) = parsed.task else { panic!("not the chaos task") };
             assert_eq!(chaos.words, words);
         }
-    }
-
-    #[test]
-    fn a_test_executable_gets_its_options_untouched() {
-        let parsed =
-            Arguments::try_parse_from(["xtask", "run-test", "/t/exe", "--test-threads=3", "x"]).unwrap();
-        let Task::RunTest(run) = parsed.task else { panic!("not the run-test task") };
-        assert_eq!(run.command, ["/t/exe", "--test-threads=3", "x"]);
     }
 }

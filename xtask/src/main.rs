@@ -42,7 +42,6 @@ async fn run(task: Task) -> Result<ExitCode> {
         Task::Setup => setup::ensure().await.map(|()| ExitCode::SUCCESS),
         Task::Demo(arguments) => demo::run(&project, &arguments).await,
         Task::Test(arguments) => test::run(&project, &arguments).await,
-        Task::RunTest(arguments) => Err(test::executable::replace_with(&arguments)),
         Task::Bench(arguments) => bench::run(&project, &arguments).await,
         Task::Chaos(arguments) => chaos::run(&project, &arguments).await,
         Task::Cluster(arguments) => cluster::run(arguments).await.map(|()| ExitCode::SUCCESS),

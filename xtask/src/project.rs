@@ -71,13 +71,14 @@ mod tests {
 
     #[test]
     fn cargo_is_told_nothing_of_this_run_and_everything_else() {
-        // cargo sets it for tests as for programs.
-        assert!(std::env::var_os("CARGO_PKG_NAME").is_some());
-        let command = Project::find().unwrap().cargo(&[]);
-        let removed: Vec<_> = command.as_std().get_envs().collect();
-        assert!(removed.contains(&(OsStr::new("CARGO_PKG_NAME"), None)), "{removed:?}");
+        for told in ["CARGO_PKG_NAME", "CARGO_MANIFEST_DIR"] {
+            assert!(is_of_this_run(OsStr::new(told)), "{told}");
+        }
         for kept in ["CARGO_TARGET_DIR", "CARGO_HOME", "CARGO_INCREMENTAL", "PATH"] {
             assert!(!is_of_this_run(OsStr::new(kept)), "{kept}");
         }
+        let command = Project::find().unwrap().cargo(&[]);
+        let of_this_run = std::env::vars_os().filter(|(name, _)| is_of_this_run(name)).count();
+        assert_eq!(command.as_std().get_envs().filter(|(_, value)| value.is_none()).count(), of_this_run);
     }
 }

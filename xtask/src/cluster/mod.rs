@@ -1,5 +1,6 @@
 //! `cargo xtask cluster`: a real Kubernetes of two nodes on this machine.
 
+mod beside;
 mod certificates;
 mod clean;
 mod command;
@@ -67,6 +68,12 @@ enum Command {
         /// Nothing but Kubernetes
         #[arg(long)]
         without_platform: bool,
+    },
+    /// Build what `up` and the tests need, programs and images, and start nothing
+    Prepare {
+        /// Give way to everything else on this machine, and end with the program that started this
+        #[arg(long)]
+        beside: bool,
     },
     /// Take the cluster down; its images are kept, so that the next start is quick
     Down {
@@ -139,6 +146,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 fn run_steps(place: Location, command: Command) -> Result<()> {
     match command {
         Command::Up { nodes, without_platform, .. } => place.up(nodes, !without_platform),
+        Command::Prepare { beside } => place.prepare(beside),
         Command::Down { purge } => place.down(purge),
         Command::Status => place.status(),
         Command::LoadImage { image } => place.load_image(&image),
@@ -182,6 +190,20 @@ impl Location {
             platform::ensure(&layout, &self.checkout, &builder, progress)?;
         }
         println!("export KUBECONFIG={}", layout.admin_kubeconfig().display());
+        Ok(())
+    }
+
+    fn prepare(self, beside: bool) -> Result<()> {
+        need_root()?;
+        if beside {
+            beside::give_way()?;
+        }
+        let progress = Progress::begin();
+        debian::ensure(progress)?;
+        let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
+        let builder = Builder::new(&self.cache, &self.checkout, &tools, progress);
+        image::IMAGES.iter().try_for_each(|image| builder.ensure(image).map(drop))?;
+        progress.say("programs and images are ready");
         Ok(())
     }
 

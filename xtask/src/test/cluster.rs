@@ -6,7 +6,7 @@ use std::{ffi::OsString, time::Duration};
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
-use super::{CHAOS, package};
+use super::executable::{Executable, Needs};
 use crate::{process, project::Project};
 
 /// Names the cluster that tests and the demo run on.
@@ -14,9 +14,6 @@ pub(crate) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
 
 /// The images that tests use and the platform does not bring along.
 const IMAGES: [&str; 2] = ["chrome", "scrapefleet"];
-
-/// Tests that harm nodes or processes on them or start clusters, which only a cluster of this project lets them do.
-const OWN_CLUSTER_ONLY: [&str; 3] = ["leader", "lifecycle", "nodes"];
 
 /// How long a question about the cluster may take.
 const ASKED_WITHIN: Duration = Duration::from_secs(30);
@@ -48,12 +45,16 @@ impl Cluster {
 
     /// The named cluster, or this checkout's own with everything on it that tests use.
     pub(crate) async fn ensure(project: &Project) -> Result<Self> {
-        let mut cluster = Self::find(project).await;
-        if let Err(error) = cluster.bring_up(project).await {
-            cluster.end(project).await?;
+        Self::find(project).await.up(project).await
+    }
+
+    /// The same with everything on it that tests use; taken down again if that fails.
+    pub(crate) async fn up(mut self, project: &Project) -> Result<Self> {
+        if let Err(error) = self.bring_up(project).await {
+            self.end(project).await?;
             return Err(error);
         }
-        Ok(cluster)
+        Ok(self)
     }
 
     /// The named cluster, or this checkout's own, whether it is up or not.
@@ -83,22 +84,15 @@ impl Cluster {
         own(project).await
     }
 
-    /// The tests of these packages that can run on it, as arguments of cargo.
-    pub(super) fn selection(&self, project: &Project, packages: &[&str]) -> Result<Vec<OsString>> {
-        let possible = packages.iter().filter(|name| self.own || **name != CHAOS);
-        let mut selection: Vec<_> = possible.flat_map(|name| package(name)).collect();
-        if self.own || selection.is_empty() {
-            return Ok(selection);
+    /// Those that can run on it; says which cannot.
+    pub(super) fn possible(&self, mut executables: Vec<Executable>) -> Vec<Executable> {
+        let harms = |executable: &Executable| executable.needs() == Needs::OwnCluster && !self.own;
+        let left_out: Vec<_> = executables.extract_if(.., |executable| harms(executable)).collect();
+        if !left_out.is_empty() {
+            let sources: Vec<_> = left_out.into_iter().map(|executable| executable.source).collect();
+            eprintln!("Left out on a cluster that is not this checkout's own: {}", sources.join(", "));
         }
-        let left_out = OWN_CLUSTER_ONLY.join(", ");
-        eprintln!("Left out on a cluster that is not this checkout's own: {left_out}, {CHAOS}");
-        for file in std::fs::read_dir(project.root.join("tests/e2e/tests")).context("list tests/e2e/tests")? {
-            let name = file?.path().file_stem().unwrap_or_default().to_owned();
-            if !OWN_CLUSTER_ONLY.iter().any(|own| name == *own) {
-                selection.extend(["--test".into(), name]);
-            }
-        }
-        Ok(selection)
+        executables
     }
 
     /// Takes the cluster down if it was started here.

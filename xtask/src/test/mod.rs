@@ -1,70 +1,105 @@
 //! The `test` task: set up, build, run every test.
 
 pub(crate) mod cluster;
-pub(crate) mod executable;
+mod executable;
+mod execution;
+mod preparation;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
 use cluster::Cluster;
+use executable::{Executable, Needs, ON_A_CLUSTER};
+use execution::Execution;
+use preparation::Preparation;
 
 use crate::{arguments::TestArguments, phase::Phases, process, project::Project, setup};
-
-/// The packages whose tests need a Kubernetes cluster.
-const ON_A_CLUSTER: [&str; 2] = ["scrapefleet-e2e", CHAOS];
-
-/// The one of them whose tests harm what the cluster is made of.
-const CHAOS: &str = "scrapefleet-chaos";
 
 /// Names the Helm that tests use.
 pub(crate) const HELM: &str = "SCRAPEFLEET_HELM";
 
+/// Names the MinIO that tests of the store use.
+const MINIO: &str = "SCRAPEFLEET_MINIO";
+
+/// The tests on MinIO are built with this.
+const FEATURES: &str = "scrapefleet-store/minio";
+
+/// How long a build may take to say what it has built, once it has built it.
+const NAMED_WITHIN: Duration = Duration::from_mins(5);
+
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
 /// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
-/// cluster takes processor time from the others.
+/// cluster takes processor time from the others; what the cluster is made of is built beside those.
 pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<ExitCode> {
-    let wanted = Wanted::of(arguments);
-    if wanted.on_a_cluster() {
-        Cluster::check()?;
-    } else if wanted.here.is_empty() {
-        bail!("nothing is left to test: what was named is left out with --no-cluster");
-    }
     let mut phases = Phases::start("test");
     phases.run("setup", setup::ensure()).await?;
-    phases.run("build", build(project, &wanted)).await?;
-    let mut passed = true;
-    if !wanted.here.is_empty() {
-        passed &= phases.run("test", process::show(test(project, &wanted.here, arguments))).await.is_ok();
+    let plan = Plan::of(phases.run("build", build(project, arguments)).await?, arguments.no_cluster)?;
+    let cluster = if plan.there.is_empty() { None } else { Some(Cluster::find(project).await) };
+    let prepares = cluster.as_ref().is_some_and(|cluster| !cluster.named);
+    let preparation = if prepares { Some(Preparation::start(project)?) } else { None };
+
+    let mut execution = Execution { filters: arguments.filters.clone(), variables: Vec::new() };
+    let mut failed = phases.run("test", execution.beside(&plan.here)).await;
+    if arguments.packages.is_empty() && arguments.filters.is_empty() {
+        let examples = project.cargo(&["test", "--quiet", "--workspace", "--doc", "--features", FEATURES]);
+        let passed = phases.run("test examples", process::show(examples)).await.is_ok();
+        failed.extend((!passed).then(|| "examples in the documentation".to_owned()));
     }
-    if wanted.on_a_cluster() && wanted.everything() {
-        passed &= phases.run("test on MinIO", test_on_minio(project, arguments)).await.is_ok();
+    if let Some(preparation) = preparation {
+        phases.run("prepare a cluster", preparation.finish()).await?;
     }
-    if wanted.on_a_cluster() {
-        passed &= test_on_a_cluster(project, &wanted, arguments, &mut phases).await?;
+    if !plan.on_minio.is_empty() {
+        execution.variables.push((MINIO, program(project, "minio").await?.into()));
+        failed.extend(phases.run("test on MinIO", execution.beside(&plan.on_minio)).await);
+    }
+    if let Some(cluster) = cluster {
+        failed.extend(on_a_cluster(project, cluster, plan.there, execution, &mut phases).await?);
     }
     let took = phases.summary();
-    if arguments.no_cluster {
-        let packages = ON_A_CLUSTER.join(", ");
-        eprintln!("Left out, as told: the tests on a Kubernetes cluster ({packages}) and on MinIO.");
+    if plan.left_out > 0 {
+        eprintln!(
+            "Left out, as told: {} executables of tests on a Kubernetes cluster and on MinIO.",
+            plan.left_out
+        );
     }
-    Ok(if passed {
+    Ok(if failed.is_empty() {
         eprintln!("All tests passed, in {took}.");
         ExitCode::SUCCESS
     } else {
-        eprintln!("Some tests FAILED; each is named above under `failures:`. It took {took}.");
+        eprintln!(
+            "Tests FAILED, each named above under `failures:`, in {}. It took {took}.",
+            failed.join(", ")
+        );
         ExitCode::FAILURE
     })
 }
 
-/// The store's tests on a real object store, whose program is one of the cluster's.
-async fn test_on_minio(project: &Project, arguments: &TestArguments) -> Result<()> {
-    let minio = program(project, "minio").await?;
-    let store = ["--package", "scrapefleet-store", "--features", "minio", "--test", "s3"].map(OsString::from);
-    let mut tests = test(project, &store, arguments);
-    tests.env("SCRAPEFLEET_MINIO", minio);
-    process::show(tests).await
+/// Runs tests on a cluster, which is taken down if it was started for them, also on Ctrl-C.
+async fn on_a_cluster(
+    project: &Project,
+    cluster: Cluster,
+    executables: Vec<Executable>,
+    mut execution: Execution,
+    phases: &mut Phases,
+) -> Result<Vec<String>> {
+    let cluster = phases.run("start a cluster", cluster.up(project)).await?;
+    let executables = cluster.possible(executables);
+    // The operator is installed as a person installs it.
+    if std::env::var_os(HELM).is_none() {
+        execution.variables.push((HELM, program(project, "helm").await?.into()));
+    }
+    execution.variables.push((cluster::KUBECONFIG, cluster.kubeconfig.clone()));
+    let tests = async {
+        tokio::select! {
+            failed = execution.in_turn(&executables) => Ok(failed),
+            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
+        }
+    };
+    let failed = phases.run("test on the cluster", tests).await;
+    phases.run("end the cluster", cluster.end(project)).await?;
+    failed
 }
 
 /// One of the cluster's programs, built where it is not there yet.
@@ -73,97 +108,64 @@ pub(crate) async fn program(project: &Project, name: &'static str) -> Result<Pat
     tokio::task::spawn_blocking(move || crate::cluster::program(&root, name)).await?
 }
 
-/// Whether the tests on a cluster passed. A cluster that was started for them is taken down, also on Ctrl-C.
-async fn test_on_a_cluster(
-    project: &Project,
-    wanted: &Wanted,
-    arguments: &TestArguments,
-    phases: &mut Phases,
-) -> Result<bool> {
-    let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
-    let selection = cluster.selection(project, &wanted.there)?;
-    if selection.is_empty() {
-        return Ok(true);
-    }
-    let mut tests = test(project, &selection, arguments);
-    tests.env(cluster::KUBECONFIG, &cluster.kubeconfig);
-    // The operator is installed as a person installs it.
-    if std::env::var_os(HELM).is_none() {
-        tests.env(HELM, program(project, "helm").await?);
-    }
-    let tests = async {
-        tokio::select! {
-            passed = process::show(tests) => passed,
-            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
+/// Which executables run where.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Plan {
+    here: Vec<Executable>,
+    on_minio: Vec<Executable>,
+    there: Vec<Executable>,
+    /// How many run nowhere, as a person has said.
+    left_out: usize,
+}
+
+impl Plan {
+    /// Fails early where a cluster would be needed and could not be had, and where nothing would run.
+    fn of(executables: Vec<Executable>, no_cluster: bool) -> Result<Self> {
+        let mut plan = Self::default();
+        for executable in executables {
+            match executable.needs() {
+                Needs::Nothing => plan.here.push(executable),
+                _ if no_cluster => plan.left_out += 1,
+                Needs::Minio => plan.on_minio.push(executable),
+                Needs::Cluster | Needs::OwnCluster => plan.there.push(executable),
+            }
         }
-    };
-    let passed = phases.run("test on the cluster", tests).await;
-    phases.run("end the cluster", cluster.end(project)).await?;
-    Ok(passed.is_ok())
-}
-
-/// What is to be tested.
-#[derive(Debug, PartialEq, Eq)]
-struct Wanted {
-    /// Which packages without a cluster, as arguments of cargo; none of them: nothing.
-    here: Vec<OsString>,
-    /// Which of [`ON_A_CLUSTER`].
-    there: Vec<&'static str>,
-}
-
-impl Wanted {
-    /// The packages that were named, or all.
-    fn of(arguments: &TestArguments) -> Self {
-        let named = &arguments.packages;
-        let is_there = |name: &String| ON_A_CLUSTER.contains(&name.as_str());
-        let there = ON_A_CLUSTER.into_iter();
-        let there = there.filter(|there| {
-            !arguments.no_cluster && (named.is_empty() || named.iter().any(|name| name == there))
-        });
-        let here = if named.is_empty() {
-            let excluded = ON_A_CLUSTER.into_iter().flat_map(|name| ["--exclude", name]);
-            ["--workspace"].into_iter().chain(excluded).map(OsString::from).collect()
-        } else {
-            named.iter().filter(|name| !is_there(name)).flat_map(|name| package(name)).collect()
+        // Those that harm the most come last.
+        let place = |executable: &Executable| {
+            ON_A_CLUSTER.iter().position(|folder| executable.source.starts_with(folder))
         };
-        Self { here, there: there.collect() }
-    }
-
-    fn on_a_cluster(&self) -> bool {
-        !self.there.is_empty()
-    }
-
-    /// Whether no packages were named.
-    fn everything(&self) -> bool {
-        self.here.first().is_some_and(|first| first == "--workspace")
-    }
-
-    /// All of it, as arguments of cargo.
-    fn selection(&self) -> Vec<OsString> {
-        if self.everything() && self.on_a_cluster() {
-            return vec!["--workspace".into()];
+        plan.there.sort_by_key(place);
+        if !plan.there.is_empty() {
+            Cluster::check()?;
         }
-        let there = self.there.iter().flat_map(|name| package(name));
-        self.here.iter().cloned().chain(there).collect()
+        if plan.here.is_empty() && plan.on_minio.is_empty() && plan.there.is_empty() {
+            bail!("nothing is left to test: what was named is left out with --no-cluster");
+        }
+        Ok(plan)
     }
 }
 
-fn package(name: &str) -> [OsString; 2] {
-    ["--package".into(), name.into()]
-}
-
-async fn build(project: &Project, wanted: &Wanted) -> Result<()> {
-    // End-to-end tests start the `scrapefleet` program that stands beside them.
+/// Builds the programs, which end-to-end tests start, and the tests that were asked for.
+async fn build(project: &Project, arguments: &TestArguments) -> Result<Vec<Executable>> {
     process::show(project.cargo(&["build", "--workspace", "--bins"])).await?;
-    let mut command = project.cargo(&["test", "--no-run"]);
-    command.args(wanted.selection());
-    process::show(command).await
+    process::show(tests(project, arguments)).await?;
+    // Everything is there: it only says what.
+    let mut named = tests(project, arguments);
+    named.args(["--quiet", "--message-format=json"]);
+    Executable::all(&process::read(named, NAMED_WITHIN).await?, &project.root)
 }
 
-fn test(project: &Project, selection: &[OsString], arguments: &TestArguments) -> Command {
-    let mut command = project.cargo(&["test", "--no-fail-fast", "--config"]);
-    command.arg(executable::runner(&project.executable)).args(selection);
-    command.arg("--").args(&arguments.filters);
+fn tests(project: &Project, arguments: &TestArguments) -> Command {
+    let mut command = project.cargo(&["test", "--no-run"]);
+    for package in &arguments.packages {
+        command.args(["--package", package]);
+    }
+    let named = |name: &str| arguments.packages.iter().any(|package| package == name);
+    if arguments.packages.is_empty() {
+        command.args(["--workspace", "--features", FEATURES]);
+    } else if named("scrapefleet-store") {
+        command.args(["--features", FEATURES]);
+    }
     command
 }
 
@@ -171,39 +173,40 @@ fn test(project: &Project, selection: &[OsString], arguments: &TestArguments) ->
 mod tests {
     use super::*;
 
-    fn named(packages: &[&str], no_cluster: bool) -> Wanted {
+    fn built(source: &str) -> Executable {
+        Executable { source: source.to_owned(), folder: PathBuf::new(), file: PathBuf::new() }
+    }
+
+    fn sources(executables: &[Executable]) -> Vec<&str> {
+        executables.iter().map(|executable| executable.source.as_str()).collect()
+    }
+
+    fn words(packages: &[&str]) -> Vec<String> {
+        let project = Project { root: "/p".into(), executable: "/t/xtask".into(), cargo: "cargo".into() };
         let packages = packages.iter().map(|name| (*name).to_owned()).collect();
-        Wanted::of(&TestArguments { packages, no_cluster, ..TestArguments::default() })
+        let command = tests(&project, &TestArguments { packages, ..TestArguments::default() });
+        command.as_std().get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn what_needs_a_cluster_is_left_out_when_that_is_said() {
+        let all = [
+            "crates/queue/src/lib.rs",
+            "crates/store/tests/s3/main.rs",
+            "tests/e2e/src/lib.rs",
+            "tests/e2e/tests/fleet.rs",
+        ];
+        let plan = Plan::of(all.map(built).to_vec(), true).unwrap();
+        assert_eq!(sources(&plan.here), ["crates/queue/src/lib.rs", "tests/e2e/src/lib.rs"]);
+        assert_eq!((plan.on_minio.len(), plan.there.len(), plan.left_out), (0, 0, 2));
+        let nothing = Plan::of(vec![built("tests/e2e/tests/fleet.rs")], true).unwrap_err();
+        assert!(nothing.to_string().contains("--no-cluster"), "{nothing}");
     }
 
     #[test]
     fn all_packages_are_tested_unless_some_are_named() {
-        let all = named(&[], false);
-        let excluded = ["--workspace", "--exclude", "scrapefleet-e2e", "--exclude", "scrapefleet-chaos"];
-        assert_eq!((&all.here[..], &all.there[..]), (&excluded.map(OsString::from)[..], &ON_A_CLUSTER[..]));
-        assert_eq!(all.selection(), ["--workspace"]);
-        let two = named(&["a", "b"], false);
-        assert_eq!((&two.here, two.on_a_cluster()), (&two.selection(), false));
-        assert_eq!(two.here, ["--package", "a", "--package", "b"]);
-    }
-
-    #[test]
-    fn what_needs_a_cluster_runs_apart_or_not_at_all() {
-        let mixed = named(&["a", CHAOS], false);
-        assert_eq!((mixed.here.len(), &mixed.there[..], mixed.selection().len()), (2, &[CHAOS][..], 4));
-        let alone = named(&["scrapefleet-e2e"], false);
-        assert!(alone.here.is_empty() && alone.there == ["scrapefleet-e2e"]);
-        let without = named(&[], true);
-        assert!(!without.on_a_cluster());
-        assert_eq!(without.selection(), without.here);
-    }
-
-    #[test]
-    fn filters_reach_the_test_executables() {
-        let project = Project { root: "/p".into(), executable: "/t/xtask".into(), cargo: "cargo".into() };
-        let arguments = TestArguments { filters: vec!["name".into()], ..TestArguments::default() };
-        let command = test(&project, &package("a"), &arguments);
-        let words: Vec<_> = command.as_std().get_args().collect();
-        assert_eq!(words[words.len() - 2..], ["--", "name"]);
+        assert_eq!(words(&[]), ["test", "--no-run", "--workspace", "--features", FEATURES]);
+        assert_eq!(words(&["a", "b"]), ["test", "--no-run", "--package", "a", "--package", "b"]);
+        assert_eq!(words(&["scrapefleet-store"])[4..], ["--features", FEATURES]);
     }
 }

@@ -7,5 +7,5 @@ mod load;
 mod store;
 
 pub(crate) use build::Builder;
-pub(crate) use catalog::find;
+pub(crate) use catalog::{IMAGES, find};
 pub(crate) use load::{load_archive, load_everywhere};

@@ -1,0 +1,135 @@
+//! Running test executables: some beside each other, whose output is shown when each has ended, or one after the other.
+
+use std::{
+    ffi::OsString,
+    process::{Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use futures::{StreamExt as _, stream};
+use scrapefleet_policy::within;
+use tokio::process::Command;
+
+use super::executable::{Executable, cores};
+use crate::{phase::spoken, project::is_of_this_run};
+
+/// How long one executable may run: several times what the longest takes on two cores.
+const LONGEST: Duration = Duration::from_mins(40);
+
+/// More executables than this beside each other make timings of tests unlike those on an ordinary machine.
+const MOST_BESIDE: usize = 4;
+
+/// The variable from which a test executable takes its number of threads.
+const THREADS: &str = "RUST_TEST_THREADS";
+
+/// How test executables are run.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Execution {
+    /// What stands after them: parts of test names, and options.
+    pub(super) filters: Vec<OsString>,
+    /// Variables that they are given.
+    pub(super) variables: Vec<(&'static str, OsString)>,
+}
+
+/// When what an executable says is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// As it comes.
+    AsItComes,
+    /// In one piece, when it has ended.
+    AtTheEnd,
+}
+
+impl Execution {
+    /// Runs as many beside each other as there are cores, those that take long first, and gives the sources of those
+    /// that failed. What each says is shown when it has ended.
+    pub(super) async fn beside(&self, executables: &[Executable]) -> Vec<String> {
+        let (heavy, light): (Vec<_>, Vec<_>) =
+            executables.iter().partition(|executable| executable.is_heavy());
+        let runs = heavy.into_iter().chain(light).map(|executable| self.run(executable, Shown::AtTheEnd));
+        let ended = stream::iter(runs).buffer_unordered(cores().clamp(1, MOST_BESIDE));
+        ended.filter_map(|failed| async { failed }).collect().await
+    }
+
+    /// Runs one after the other, and gives the sources of those that failed. What each says is shown as it comes.
+    pub(super) async fn in_turn(&self, executables: &[Executable]) -> Vec<String> {
+        let runs = executables.iter().map(|executable| {
+            eprintln!("── {}", executable.source);
+            self.run(executable, Shown::AsItComes)
+        });
+        stream::iter(runs).buffered(1).filter_map(|failed| async { failed }).collect().await
+    }
+
+    /// Its source, if it failed.
+    async fn run(&self, executable: &Executable, shown: Shown) -> Option<String> {
+        let began = Instant::now();
+        let (word, said) = match output(self.command(executable, shown)).await {
+            Ok(output) => {
+                let word = if output.status.success() { "passed" } else { "FAILED" };
+                (word.to_owned(), [output.stdout, output.stderr].concat())
+            }
+            Err(error) => (format!("FAILED, {error:#}"), Vec::new()),
+        };
+        let said = String::from_utf8_lossy(&said);
+        eprintln!(
+            "── {} {word}, {}\n{}",
+            executable.source,
+            spoken(began.elapsed()),
+            said.trim_matches('\n')
+        );
+        (word != "passed").then(|| executable.source.clone())
+    }
+
+    fn command(&self, executable: &Executable, shown: Shown) -> Command {
+        let mut command = Command::new(&executable.file);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_run(name)) {
+            command.env_remove(name);
+        }
+        if std::env::var_os(THREADS).is_none() {
+            command.env(THREADS, executable.threads(cores()).to_string());
+        }
+        command.envs(self.variables.iter().cloned()).args(&self.filters);
+        if shown == Shown::AtTheEnd {
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        command.current_dir(&executable.folder).kill_on_drop(true);
+        command
+    }
+}
+
+async fn output(mut command: Command) -> Result<Output> {
+    let child = command.spawn().context("it cannot be started")?;
+    Ok(within(LONGEST, "the executable", child.wait_with_output()).await??)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Programs that stand in for test executables: they get what a test executable gets.
+    fn program(file: &str) -> Executable {
+        Executable { source: file.to_owned(), folder: "/".into(), file: file.into() }
+    }
+
+    fn sh(script: &str) -> Execution {
+        Execution { filters: ["-c", script].map(OsString::from).to_vec(), ..Execution::default() }
+    }
+
+    #[tokio::test]
+    async fn those_that_fail_are_named_and_the_others_run_all_the_same() {
+        let all = [program("/bin/sh"), program("/no/such/program"), program("/bin/sh")];
+        assert_eq!(sh("exit 0").beside(&all).await, ["/no/such/program"]);
+        assert_eq!(sh("exit 0").in_turn(&all).await, ["/no/such/program"]);
+        assert_eq!(sh("exit 3").beside(&all).await.len(), 3);
+        assert_eq!(sh("exit 3").in_turn(&all).await.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_executable_runs_in_its_folder_with_its_variables_and_nothing_of_this_run() {
+        let mut execution =
+            sh(r#"test "$PWD$GIVEN" = /so && test -n "$RUST_TEST_THREADS" && test -z "$CARGO_PKG_NAME""#);
+        execution.variables.push(("GIVEN", "so".into()));
+        assert_eq!(execution.beside(&[program("/bin/sh")]).await, [""; 0]);
+    }
+}
