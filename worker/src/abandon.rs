@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 
 use crate::{
     blame::{Witness, sentence},
-    bot::{Bot, BrowserHealth},
+    bot::Bot,
     exit::BotExit,
     hold::Stage,
     open::crashed,
@@ -94,8 +94,7 @@ impl Bot {
         for (_, _, id) in again.into_iter().rev() {
             self.line.push_front(id);
         }
-        let BrowserHealth { abandoned, last_abandoned, .. } = self.health;
-        self.health = BrowserHealth { abandoned, last_abandoned, ..BrowserHealth::new(now) };
+        self.health = self.health.of_the_next(now);
     }
 
     /// Replaces a worn-out browser that holds nothing.

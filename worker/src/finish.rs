@@ -200,7 +200,7 @@ impl Bot {
         }
     }
 
-    fn count_outcome(&self, outcome: &str, count: impl FnOnce(&mut crate::tally::Totals)) {
+    pub(crate) fn count_outcome(&self, outcome: &str, count: impl FnOnce(&mut crate::tally::Totals)) {
         self.parts.metrics.items.with_label_values(&[outcome]).inc();
         self.parts.tally.add(count);
     }

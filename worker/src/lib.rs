@@ -4,8 +4,8 @@
 //! browser does one thing at a time: `schedule` says which step is next, `judgement` what an observation means
 //! for an item, `blame` which item is suspected when a browser dies, `outage` and `lifetime` when a bot makes room for
 //! another. Those five are pure. `bot` carries the
-//! steps out, `open`, `probe` and `abandon` being its parts, and `storing` puts artifacts away beside the loop, so that a slow store never
-//! keeps the browser from being watched.
+//! steps out, `intake`, `open`, `probe`, `finish`, `abandon` and `shutdown` being its parts, and `storing` puts artifacts
+//! away beside the loop, so that a slow store never keeps the browser from being watched.
 
 mod abandon;
 pub mod blame;
@@ -13,7 +13,9 @@ mod bot;
 pub mod config;
 pub mod exit;
 mod finish;
+mod health;
 pub mod hold;
+mod intake;
 pub mod judgement;
 pub mod lifetime;
 pub mod metrics;
@@ -23,6 +25,7 @@ mod owner;
 pub mod postmortem;
 mod probe;
 pub mod schedule;
+mod shutdown;
 mod spare;
 pub mod status;
 mod steps;
