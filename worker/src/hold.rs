@@ -8,6 +8,8 @@ use scrapefleet_browser::{Item, Placement};
 use scrapefleet_queue::{Claim, Reason, Task};
 use tokio::time::Instant;
 
+use crate::claims::Claims;
+
 /// Where a held item is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,16 +24,15 @@ pub enum Stage {
     Storing,
 }
 
-/// One held item: the claim on its task and what the bot knows of it.
+/// One held item: the claims on its tasks and what the bot knows of it.
 #[derive(Debug)]
 pub struct Hold {
     /// What to open.
     pub item: Item,
-    /// The claim; away while the artifact is being stored.
-    pub claim: Option<Box<dyn Claim>>,
-    /// Claims on further tasks of the same item. They go back when this hold ends, and the item is known then: given back at
-    /// once they would come again at once, until the queue takes their holder for one that always dies.
-    pub twins: Vec<Box<dyn Claim>>,
+    /// The claims on its tasks; away while its end is carried out.
+    pub claims: Option<Claims>,
+    /// What has come while its end is carried out, and is held anew after that: it may be what the end put on the queue.
+    pub late: Option<Claims>,
     /// Where it is on its way.
     pub stage: Stage,
     /// How it is opened.
@@ -63,19 +64,14 @@ pub struct Hold {
 impl Hold {
     /// A hold on a claimed task, not yet open.
     #[must_use]
-    pub fn new(
-        claim: Box<dyn Claim>,
-        groups: BTreeMap<String, String>,
-        now: Instant,
-        since: Timestamp,
-    ) -> Self {
-        let task = claim.task();
+    pub fn new(claims: Claims, groups: BTreeMap<String, String>, now: Instant, since: Timestamp) -> Self {
+        let task = claims.task();
         let item = Item { id: task.id.clone(), url: task.url.clone() };
         let (placement, attempt) = (placement(task), task.attempt);
         Self {
             item,
-            claim: Some(claim),
-            twins: Vec::new(),
+            claims: Some(claims),
+            late: None,
             stage: Stage::Waiting,
             placement,
             claimed: now,
@@ -90,6 +86,22 @@ impl Hold {
             attempt,
             taken: None,
         }
+    }
+
+    /// The task that counts; none while the end is carried out.
+    #[must_use]
+    pub fn task(&self) -> Option<&Task> {
+        self.claims.as_ref().map(Claims::task)
+    }
+
+    /// Keeps the claim on a further task of the item; `most` are handed out over one connection.
+    pub fn keep(&mut self, claim: Box<dyn Claim>, most: usize) {
+        let claims = if self.stage == Stage::Storing { &mut self.late } else { &mut self.claims };
+        match claims {
+            Some(claims) => claims.add(claim, most),
+            None => *claims = Some(Claims::of(claim)),
+        }
+        self.attempt = self.task().map_or(self.attempt, |task| task.attempt);
     }
 
     /// Puts it back in line to be opened.

@@ -5,7 +5,7 @@ use scrapefleet_queue::{Claim, Consumer, ConsumerOptions, QueueError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{bot::Bot, hold::Hold};
+use crate::{bot::Bot, claims::Claims, hold::Hold};
 
 /// How many claimed items may wait to be opened: enough that opening never waits for the queue, few enough
 /// that what this bot cannot open yet is left to others.
@@ -53,12 +53,18 @@ impl Bot {
     fn claimed(&mut self, claim: Box<dyn Claim>) {
         let id = claim.task().id.clone();
         if let Some(hold) = self.holds.get_mut(&id) {
-            tracing::debug!(item = %id, "claimed twice; the second claim waits for the end of the first");
-            hold.twins.push(claim);
+            tracing::debug!(item = %id, "claimed again; the claim waits for the end of the hold");
+            hold.keep(claim, self.config.holds);
             return;
         }
+        self.hold(Claims::of(claim));
+    }
+
+    /// Holds an item, and puts it in line to be opened.
+    pub(crate) fn hold(&mut self, claims: Claims) {
+        let id = claims.task().id.clone();
         let groups = (self.config.artifacts.groups)(&id);
-        let hold = Hold::new(claim, groups, Instant::now(), self.parts.clock.now());
+        let hold = Hold::new(claims, groups, Instant::now(), self.parts.clock.now());
         self.holds.insert(id.clone(), hold);
         self.line.push_back(id);
     }

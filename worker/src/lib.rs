@@ -5,11 +5,12 @@
 //! for an item, `blame` which item is suspected when a browser dies, `outage` and `lifetime` when a bot makes room for
 //! another. Those five are pure. `bot` carries the
 //! steps out, `intake`, `open`, `probe`, `finish`, `abandon` and `shutdown` being its parts, and `storing` puts artifacts
-//! away beside the loop, so that a slow store never keeps the browser from being watched.
+//! away and `settling` finishes tasks beside the loop, so that a slow store never keeps the browser from being watched.
 
 mod abandon;
 pub mod blame;
 mod bot;
+pub mod claims;
 pub mod config;
 pub mod exit;
 mod finish;
@@ -25,6 +26,7 @@ mod owner;
 pub mod postmortem;
 mod probe;
 pub mod schedule;
+mod settling;
 mod shutdown;
 mod spare;
 pub mod status;

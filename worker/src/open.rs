@@ -49,7 +49,7 @@ impl Bot {
 
     /// How a hold ends without being opened, if it does.
     fn needs_no_opening(&self, hold: &Hold) -> impl Future<Output = Option<Ending>> + use<> {
-        let deadline = hold.claim.as_ref().and_then(|claim| claim.task().deadline);
+        let deadline = hold.task().and_then(|task| task.deadline);
         let too_late =
             deadline.is_some_and(|deadline| deadline < self.parts.clock.now()).then(|| Ending::Dead {
                 failure: self.failure(Reason::TooLate, "its deadline passed before it was opened"),

@@ -5,7 +5,7 @@ use scrapefleet_policy::within;
 use scrapefleet_queue::QueueError;
 use tokio::time::{Duration, Instant};
 
-use crate::{bot::Bot, exit::BotExit, hold::Stage, outage::PATIENCE, status::BotState};
+use crate::{bot::Bot, exit::BotExit, hold::Stage, outage::PATIENCE, settling::release, status::BotState};
 
 /// How long the end of its browsers is waited for when the bot ends.
 const CLOSED: Duration = Duration::from_secs(10);
@@ -64,9 +64,9 @@ impl Bot {
         self.ends.shutdown().await;
         for hold in std::mem::take(&mut self.holds).into_values() {
             self.steps.finish();
-            let Some(mut claim) = hold.claim else { continue };
+            let Some(claims) = hold.claims else { continue };
             self.count_outcome("released", |t| t.released += 1);
-            if let Err(error) = claim.release().await {
+            if let Err(error) = release(claims).await {
                 tracing::warn!(item = %hold.item.id, %error, "not released; the task comes back when the bot is gone");
             }
         }
