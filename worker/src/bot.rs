@@ -216,6 +216,7 @@ impl Bot {
                 quiet: self.config.abandonment.unresponsive.get() / 6,
                 waiting: self.line.len(),
                 leaving: self.leaving.len(),
+                isolate: self.next_to_isolate().is_some(),
                 may_open: self.health.page_connected && self.breaker.allows(now),
                 recycle: self.worn_out() && self.holds.is_empty(),
             },
@@ -228,6 +229,7 @@ impl Bot {
             NextStep::Probe => self.probe().await,
             NextStep::Leave => self.leave_next().await,
             NextStep::Open => self.open_next().await,
+            NextStep::Isolate => self.isolate_next().await,
             NextStep::RoundTrip => self.prove_alive().await,
             NextStep::Recycle => {
                 self.recycle();

@@ -6,9 +6,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use scrapefleet_browser::{Item, Placement};
 use scrapefleet_queue::{Claim, Reason, Task};
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
-use crate::claims::Claims;
+use crate::{
+    blame::{Ruling, Standing},
+    claims::Claims,
+};
 
 /// Where a held item is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -37,12 +40,16 @@ pub struct Hold {
     pub stage: Stage,
     /// How it is opened.
     pub placement: Placement,
+    /// Whether it is suspected of killing pages.
+    pub standing: Standing,
     /// When the task was claimed, for deadlines.
     pub claimed: Instant,
     /// The same on the wall clock, for people.
     pub since: Timestamp,
-    /// When it was first open, if it was.
+    /// When it was last opened, if it was.
     pub opened: Option<Instant>,
+    /// The longest that it has been open in one browser, as far as that is known.
+    pub survived: Duration,
     /// When the item was first seen to have ended.
     pub ended: Option<Instant>,
     /// How often it had to be opened again because it was lost from its page.
@@ -74,9 +81,11 @@ impl Hold {
             late: None,
             stage: Stage::Waiting,
             placement,
+            standing: Standing::default(),
             claimed: now,
             since,
             opened: None,
+            survived: Duration::ZERO,
             ended: None,
             reopened: 0,
             refreshed: false,
@@ -102,6 +111,21 @@ impl Hold {
             None => *claims = Some(Claims::of(claim)),
         }
         self.attempt = self.task().map_or(self.attempt, |task| task.attempt);
+    }
+
+    /// It was open until `end`.
+    pub fn survive(&mut self, end: Instant) {
+        let open = self.opened.map_or(Duration::ZERO, |opened| end.saturating_duration_since(opened));
+        self.survived = self.survived.max(open);
+    }
+
+    /// Does as was ruled when its page died.
+    pub fn abide(&mut self, ruling: Ruling) {
+        (self.placement, self.standing) = match ruling {
+            Ruling::Clear => (Placement::Ordinary, Standing::Cleared),
+            Ruling::IsolateLater => (Placement::Ordinary, Standing::Suspected),
+            Ruling::IsolateFirst => (Placement::Alone, Standing::Isolated),
+        };
     }
 
     /// Puts it back in line to be opened.
