@@ -7,13 +7,7 @@ use scrapefleet_queue::Reason;
 use tokio::time::{Duration, Instant};
 
 use crate::{
-    blame::{Witness, sentence},
-    bot::{Bot, BrowserHealth},
-    exit::BotExit,
-    hold::Stage,
-    open::crashed,
-    outage::Failed,
-    probe::is_shared,
+    blame::Ruling, bot::Bot, exit::BotExit, hold::Stage, open::crashed, outage::Failed, probe::is_shared,
     status::BotState,
 };
 
@@ -43,8 +37,13 @@ impl Bot {
             return Err(BotExit::BrowserNotRebuilt);
         }
         let twice = self.health.last_abandoned.is_some_and(|last| now - last <= TWICE_WITHIN);
+        let answered = self.health.answered;
+        self.holds
+            .values_mut()
+            .filter(|hold| hold.stage == Stage::Open)
+            .for_each(|hold| hold.survive(answered));
         if crashed(error) || twice {
-            self.suspect(now).await;
+            self.suspect();
         }
         self.drop_browser(now);
         self.health.abandoned += 1;
@@ -52,28 +51,8 @@ impl Bot {
         Ok(())
     }
 
-    /// Opens alone, from now on, what may have killed the page.
-    async fn suspect(&mut self, now: Instant) {
-        let witnesses: Vec<_> = self
-            .holds
-            .iter()
-            .filter(|(_, hold)| hold.stage == Stage::Open)
-            .filter_map(|(id, hold)| {
-                Some(Witness { id: id.clone(), placement: hold.placement, opened: hold.opened? })
-            })
-            .collect();
-        let sentence = sentence(&witnesses, now);
-        for id in sentence.alone {
-            if let Some(hold) = self.holds.get_mut(&id) {
-                hold.placement = Placement::Alone;
-            }
-        }
-        for id in sentence.handed_back {
-            self.fail(&id, Reason::PageCrashed, "in a page that died, among the newest").await;
-        }
-    }
-
-    /// Kills the browser and puts everything it held in line, what has ended first.
+    /// Kills the browser and puts everything that is held in line. What is opened alone comes first: should the browser die of
+    /// it, nothing else was in it. Then comes what has ended.
     fn drop_browser(&mut self, now: Instant) {
         self.state = BotState::Rebuilding;
         if let Some(browser) = self.browser.take() {
@@ -83,19 +62,15 @@ impl Bot {
         }
         while self.closing.try_join_next().is_some() {}
         self.leaving.clear();
-        let mut again: Vec<(bool, Instant, ItemId)> = Vec::new();
-        for (id, hold) in &mut self.holds {
-            if matches!(hold.stage, Stage::Open | Stage::Completing) {
-                again.push((hold.stage != Stage::Completing, hold.claimed, id.clone()));
-                hold.stage = Stage::Waiting;
-            }
+        let mut line = Vec::new();
+        for (id, hold) in self.holds.iter_mut().filter(|(_, hold)| hold.stage != Stage::Storing) {
+            let goes_on = hold.stage != Stage::Completing;
+            line.push((is_shared(hold.placement), goes_on, hold.claimed, id.clone()));
+            hold.stage = Stage::Waiting;
         }
-        again.sort();
-        for (_, _, id) in again.into_iter().rev() {
-            self.line.push_front(id);
-        }
-        let BrowserHealth { abandoned, last_abandoned, .. } = self.health;
-        self.health = BrowserHealth { abandoned, last_abandoned, ..BrowserHealth::new(now) };
+        line.sort();
+        self.line = line.into_iter().map(|(.., id)| id).collect();
+        self.health = self.health.of_the_next(now);
     }
 
     /// Replaces a worn-out browser that holds nothing.
@@ -105,22 +80,18 @@ impl Bot {
         self.drop_browser(Instant::now());
     }
 
-    /// A browser died while an item was being opened. The item is to blame when its page crashed or stopped
-    /// answering, or when it was alone; otherwise it gets the benefit of the doubt once, alone.
+    /// A browser died while an item was being opened. The item gets the benefit of the doubt once, alone: what else was
+    /// in the browser may have killed it.
     pub(crate) async fn browser_died_opening(
         &mut self,
         id: &ItemId,
         placement: Placement,
         error: &StepError,
     ) -> Result<(), BotExit> {
-        let to_blame = crashed(error) || !is_shared(placement);
-        if let Some(hold) = self.holds.get_mut(id) {
-            hold.placement = Placement::Alone;
-        }
-        if to_blame {
+        if !is_shared(placement) {
             self.fail(id, Reason::PageCrashed, &error.to_string()).await;
         } else {
-            self.line.push_back(id.clone());
+            self.line_up(id, Ruling::IsolateFirst);
         }
         self.abandon_browser(error).await
     }

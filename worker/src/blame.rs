@@ -1,100 +1,92 @@
 //! Which item is suspected when a browser dies under many.
 //!
-//! A page that many items share dies with all of them, and nothing says which one was at fault. What had been
-//! in the page for long was harmless so far, so suspicion falls on the newest. Suspects are opened alone from
-//! then on: when a page that holds one item dies, that item is to blame for certain.
+//! A page that many items share dies with all of them, and nothing says which one was at fault. What was open in one for
+//! long was harmless so far, so suspicion falls on those that have survived least. Suspects are opened alone: when a page
+//! that holds one item dies, that item is to blame for certain, and no other is ever blamed.
+//!
+//! A page of its own takes many times as long to open as a place in the shared one, and most browsers die of something
+//! else. So a suspect goes back into the shared page with all others at first, and is taken out of it as soon as everything is
+//! held again: what took a while to do harm will not do it sooner. Only one that was quick, or has done it again before it
+//! was taken out, is opened alone from the start. When the page dies without the suspects they are cleared, and twice as many
+//! others are suspected.
 
 use scrapefleet_api::ItemId;
-use scrapefleet_browser::Placement;
-use tokio::time::{Duration, Instant};
+use tokio::time::Duration;
 
-/// How many of the newest items are suspected at one crash.
+/// How many items are suspected at first.
 pub const SUSPECTS: usize = 3;
 
 /// How many items a bot opens alone at once; each costs a renderer of its own.
 pub const ALONE: usize = 6;
 
-/// An item that has been open for longer than this when its page dies is not suspected: what it did, it would
-/// have done before.
+/// An item that was once open for longer than this is not suspected: what it did, it would have done before.
 pub const HARMLESS_AFTER: Duration = Duration::from_mins(2);
 
-/// An item that was in a browser when it died.
+/// An item whose page dies so soon is opened alone before it can do that again. Others are alone by then: ten items are
+/// back in a shared page within two seconds, and each suspect leaves it within one more.
+pub const QUICK: Duration = Duration::from_secs(5);
+
+/// How an item stands with the bot that holds it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is held against it.
+    #[default]
+    Trusted,
+    /// Suspected; it is opened alone as soon as there is time for it.
+    Suspected,
+    /// Suspected, and opened alone.
+    Isolated,
+    /// Was suspected, but a page died without it.
+    Cleared,
+}
+
+/// An item that was open in a browser when that died, unless it was alone for another reason than suspicion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     /// The item.
     pub id: ItemId,
-    /// How it was opened.
-    pub placement: Placement,
-    /// When it was first open.
-    pub opened: Instant,
+    /// How it stands.
+    pub standing: Standing,
+    /// The longest that it has been open in one browser, by the last answer of that.
+    pub survived: Duration,
 }
 
-/// What becomes of the suspects.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Sentence {
-    /// Opened again in this bot, alone.
-    pub alone: Vec<ItemId>,
-    /// Given back with a crash on their record, because the bot has no room to open more items alone.
-    pub handed_back: Vec<ItemId>,
+/// What becomes of a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ruling {
+    /// It is not suspected any more.
+    Clear,
+    /// It is suspected, and opened alone once everything is held again.
+    IsolateLater,
+    /// It is suspected, and opened alone from the start.
+    IsolateFirst,
 }
 
-/// Whom to suspect of the death of a shared page.
+/// What becomes of the witnesses of a death, where anything does. Another `alone` items were alone for another reason.
 #[must_use]
-pub fn sentence(witnesses: &[Witness], now: Instant) -> Sentence {
-    let alone = witnesses.iter().filter(|w| w.placement == Placement::Alone).count();
-    let mut shared: Vec<_> = witnesses
-        .iter()
-        .filter(|w| w.placement == Placement::Ordinary && now.duration_since(w.opened) <= HARMLESS_AFTER)
-        .collect();
-    shared.sort_by_key(|w| std::cmp::Reverse(w.opened));
-    let mut suspects = shared.into_iter().take(SUSPECTS).map(|w| w.id.clone());
-    let room = ALONE.saturating_sub(alone);
-    Sentence { alone: suspects.by_ref().take(room).collect(), handed_back: suspects.collect() }
+pub fn rule(witnesses: &[Witness], alone: usize) -> Vec<(ItemId, Ruling)> {
+    let all = |standing| witnesses.iter().filter(move |witness| witness.standing == standing);
+    let mut rulings: Vec<_> = all(Standing::Isolated).map(|w| (w.id.clone(), Ruling::Clear)).collect();
+    let before = rulings.len();
+    rulings.extend(all(Standing::Suspected).map(|w| (w.id.clone(), Ruling::IsolateFirst)));
+    if rulings.len() > before {
+        return rulings;
+    }
+    let young = |standing| all(standing).filter(|witness| witness.survived <= HARMLESS_AFTER);
+    let mut suspects: Vec<_> = young(Standing::Trusted).collect();
+    if suspects.is_empty() {
+        // Whoever it is was cleared too soon.
+        suspects = young(Standing::Cleared).collect();
+    }
+    suspects.sort_by_key(|witness| witness.survived);
+    let most = SUSPECTS.max(2 * (before + all(Standing::Cleared).count()));
+    suspects.truncate(most.min(ALONE.saturating_sub(alone).max(1)));
+    rulings.extend(suspects.into_iter().map(|witness| {
+        let quick = witness.survived <= QUICK;
+        (witness.id.clone(), if quick { Ruling::IsolateFirst } else { Ruling::IsolateLater })
+    }));
+    rulings
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn witness(id: &str, placement: Placement, opened: Instant) -> Witness {
-        Witness { id: ItemId::new(id).unwrap(), placement, opened }
-    }
-
-    fn ids(list: &[ItemId]) -> Vec<&str> {
-        list.iter().map(ItemId::as_str).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_newest_are_suspected() {
-        let start = Instant::now();
-        let at = |s| start + Duration::from_secs(s);
-        let all: Vec<_> = (0..10).map(|n| witness(&format!("i{n}"), Placement::Ordinary, at(n))).collect();
-        let sentence = sentence(&all, at(20));
-        assert_eq!(ids(&sentence.alone), ["i9", "i8", "i7"]);
-        assert!(sentence.handed_back.is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_long_harmless_is_not_suspected() {
-        let start = Instant::now();
-        let old = [witness("old", Placement::Ordinary, start)];
-        let later = start + HARMLESS_AFTER + Duration::from_secs(1);
-        assert_eq!(sentence(&old, later), Sentence::default());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn without_room_suspects_are_handed_back() {
-        let now = Instant::now();
-        let mut all: Vec<_> =
-            (0..ALONE - 1).map(|n| witness(&format!("a{n}"), Placement::Alone, now)).collect();
-        all.extend((0..4).map(|n| witness(&format!("s{n}"), Placement::Ordinary, now)));
-        let sentence = sentence(&all, now);
-        assert_eq!(sentence.alone.len(), 1);
-        assert_eq!(sentence.handed_back.len(), SUSPECTS - 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_empty_browser_accuses_nobody() {
-        assert_eq!(sentence(&[], Instant::now()), Sentence::default());
-    }
-}
+mod tests;

@@ -96,6 +96,11 @@ impl fmt::Debug for ArtifactRules {
     }
 }
 
+/// A count from a manifest, whose schema lets no negative number pass.
+pub(crate) fn count(n: i32) -> u32 {
+    u32::try_from(n).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
 use scrapefleet_policy::within;
-use scrapefleet_queue::{Claim, Failure, Reason, Task};
+use scrapefleet_queue::{Failure, Reason, Task};
 use scrapefleet_store::{
     Key, Metadata, Origin, Put,
     compression::{Encoded, encode},
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     bot::Bot,
-    hold::Stage,
+    hold::{Hold, Stage},
     storing::{Ending, Object, Outcome, carry_out},
 };
 
@@ -29,12 +29,12 @@ impl Bot {
     /// Has the artifact of `id` stored and its task acknowledged; `partial` says what is missing of it.
     pub(crate) fn store(&mut self, id: &ItemId, artifact: &Bytes, partial: Option<&str>) {
         let Some(hold) = self.holds.get(id) else { return };
-        let Some(claim) = &hold.claim else { return };
+        let Some(claims) = &hold.claims else { return };
         let rules = &self.config.artifacts;
         let key = rules.key.key(&self.config.fleet, id, &hold.groups);
         let Encoded { bytes, encoding } = encode(rules.compression, artifact.clone());
         let metadata = self
-            .metadata(claim.task(), &bytes, &rules.content_type)
+            .metadata(claims.task(), &bytes, &rules.content_type)
             .encoded(encoding)
             .partial(partial)
             .with_facts(rules.facts(artifact));
@@ -43,9 +43,8 @@ impl Bot {
 
     /// Has the record that `id` is gone stored, with what the site said, and its task acknowledged.
     pub(crate) fn record_gone(&mut self, id: &ItemId, proof: &str) {
-        let Some(claim) = self.holds.get(id).and_then(|hold| hold.claim.as_ref()) else { return };
+        let Some(task) = self.holds.get(id).and_then(Hold::task) else { return };
         tracing::info!(item = %id, %proof, "gone");
-        let task = claim.task();
         let record = serde_json::json!({
             "item": task.id, "url": task.url, "discoveredAt": task.discovered_at,
             "goneAt": self.parts.clock.now(), "attempt": task.attempt, "proof": proof,
@@ -87,7 +86,7 @@ impl Bot {
 
     async fn evidence(&mut self, id: &ItemId) -> Vec<Object> {
         let Some(hold) = self.holds.get(id) else { return Vec::new() };
-        let Some(task) = hold.claim.as_ref().map(|claim| claim.task().clone()) else { return Vec::new() };
+        let Some(task) = hold.task().cloned() else { return Vec::new() };
         let taken = hold.taken.clone();
         let seen = match self.browser.as_mut() {
             Some(browser) => {
@@ -126,22 +125,18 @@ impl Bot {
     }
 
     fn attempt(&self, id: &ItemId) -> Option<u32> {
-        self.holds.get(id)?.claim.as_ref().map(|claim| claim.task().attempt)
+        self.holds.get(id)?.task().map(|task| task.attempt)
     }
 
     /// Hands a hold over to be ended; its place in the browser is freed when that is done.
     pub(crate) fn begin_end(&mut self, id: &ItemId, ending: Ending) {
         let Some(hold) = self.holds.get_mut(id) else { return };
-        let Some(claim) = hold.claim.take() else { return };
+        let Some(claims) = hold.claims.take() else { return };
         hold.stage = Stage::Storing;
-        self.spawn_end(claim, ending);
-    }
-
-    fn spawn_end(&mut self, claim: Box<dyn Claim>, ending: Ending) {
         let repeats = self.parts.metrics.repeats.clone();
         let repeated = move |what: &str| repeats.with_label_values(&[what]).inc();
         let (store, trouble) = (self.parts.store.clone(), self.store_trouble.clone());
-        self.ends.spawn(carry_out(claim, ending, store, trouble, Box::new(repeated)));
+        self.ends.spawn(carry_out(claims, ending, store, trouble, Box::new(repeated)));
     }
 
     /// Takes note of every end that has been carried out.
@@ -162,16 +157,22 @@ impl Bot {
                 return self.forget_orphans();
             }
         };
-        let Outcome { item, ending, put, error } = outcome;
-        let hold = self.holds.remove(&item);
+        let Outcome { item, ending, put, settled } = outcome;
+        let mut hold = self.holds.remove(&item);
         if hold.as_ref().is_some_and(|hold| hold.opened.is_some()) && self.browser.is_some() {
             self.leaving.push_back(item.clone());
         }
-        if let Some(error) = error {
-            tracing::error!(%item, %error, "not finished; its task comes back");
-            self.last_reason = Some(error.to_string());
-            self.count_outcome("released", |t| t.released += 1);
-            return;
+        if let Some(late) = hold.as_mut().and_then(|hold| hold.late.take()) {
+            self.hold(late);
+        }
+        match settled {
+            Ok(further) => self.parts.metrics.items.with_label_values(&["repeated"]).inc_by(further),
+            Err(error) => {
+                tracing::error!(%item, %error, "not finished; its task comes back");
+                self.last_reason = Some(error.to_string());
+                self.count_outcome("released", |t| t.released += 1);
+                return;
+            }
         }
         let time = hold.map(|hold| Instant::now() - hold.claimed).unwrap_or_default();
         self.count_end(&ending, put, time);
@@ -200,7 +201,7 @@ impl Bot {
         }
     }
 
-    fn count_outcome(&self, outcome: &str, count: impl FnOnce(&mut crate::tally::Totals)) {
+    pub(crate) fn count_outcome(&self, outcome: &str, count: impl FnOnce(&mut crate::tally::Totals)) {
         self.parts.metrics.items.with_label_values(&[outcome]).inc();
         self.parts.tally.add(count);
     }

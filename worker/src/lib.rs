@@ -3,17 +3,21 @@
 //! A [`Bot`] is one Chrome and the items it holds. Its life is a loop of small steps, one at a time, because a
 //! browser does one thing at a time: `schedule` says which step is next, `judgement` what an observation means
 //! for an item, `blame` which item is suspected when a browser dies, `outage` and `lifetime` when a bot makes room for
-//! another. Those five are pure. `bot` carries the
-//! steps out, `open`, `probe` and `abandon` being its parts, and `storing` puts artifacts away beside the loop, so that a slow store never
-//! keeps the browser from being watched.
+//! another. Those five are pure. `bot` carries the steps out, `intake`, `open`, `isolate`, `probe`, `finish`, `abandon`
+//! and `shutdown` being its parts. Beside the loop, so that a slow store or queue never keeps the browser from being
+//! watched, `storing` puts artifacts away and `settling` finishes tasks.
 
 mod abandon;
 pub mod blame;
 mod bot;
+pub mod claims;
 pub mod config;
 pub mod exit;
 mod finish;
+mod health;
 pub mod hold;
+mod intake;
+mod isolate;
 pub mod judgement;
 pub mod lifetime;
 pub mod metrics;
@@ -23,6 +27,8 @@ mod owner;
 pub mod postmortem;
 mod probe;
 pub mod schedule;
+mod settling;
+mod shutdown;
 mod spare;
 pub mod status;
 mod steps;

@@ -7,7 +7,8 @@ use scrapefleet_telemetry::{Metrics, MetricsError};
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
     /// `scrapefleet_worker_items_total{outcome}`: items finished, by outcome
-    /// (`stored`, `already_stored`, `gone`, `dead`, `retried`, `released`).
+    /// (`stored`, `already_stored`, `gone`, `dead`, `retried`, `released`), and tasks that the queue had beside the
+    /// item's own (`repeated`).
     pub items: IntCounterVec,
     /// `scrapefleet_worker_abandoned_total{layer,reason}`: items and browsers thrown away.
     pub abandoned: IntCounterVec,

@@ -1,5 +1,6 @@
 //! Opening items, and leaving those that are done.
 
+use scrapefleet_api::ItemId;
 use scrapefleet_browser::{Fault, Layer, Placement, StepError};
 use scrapefleet_policy::{BreakerState, within};
 use scrapefleet_queue::{Failure, Reason};
@@ -34,22 +35,28 @@ impl Bot {
             self.line.push_front(id);
             return Ok(());
         }
-        let (Some(browser), Some(hold)) = (self.browser.as_mut(), self.holds.get(&id)) else { return Ok(()) };
-        let (item, placement) = (hold.item.clone(), hold.placement);
-        let maker = (&self.parts.factory, self.config.slot);
-        let opened = self.spare.beside(browser.doubt(), maker, browser.open(&item, placement)).await;
+        let Some((placement, opened)) = self.open(&id).await else { return Ok(()) };
         match opened {
             Ok(()) => {
-                self.opened(&item.id);
+                self.opened(&id);
                 Ok(())
             }
-            Err(error) => self.open_failed(&item.id, placement, error).await,
+            Err(error) => self.open_failed(&id, placement, error).await,
         }
+    }
+
+    /// Has the browser open an item that is held, in whatever way it is to be opened.
+    pub(crate) async fn open(&mut self, id: &ItemId) -> Option<(Placement, Result<(), StepError>)> {
+        let (browser, hold) = (self.browser.as_mut()?, self.holds.get(id)?);
+        let maker = (&self.parts.factory, self.config.slot);
+        let doubt = browser.doubt();
+        let opening = browser.open(&hold.item, hold.placement);
+        Some((hold.placement, self.spare.beside(doubt, maker, opening).await))
     }
 
     /// How a hold ends without being opened, if it does.
     fn needs_no_opening(&self, hold: &Hold) -> impl Future<Output = Option<Ending>> + use<> {
-        let deadline = hold.claim.as_ref().and_then(|claim| claim.task().deadline);
+        let deadline = hold.task().and_then(|task| task.deadline);
         let too_late =
             deadline.is_some_and(|deadline| deadline < self.parts.clock.now()).then(|| Ending::Dead {
                 failure: self.failure(Reason::TooLate, "its deadline passed before it was opened"),
@@ -78,7 +85,7 @@ impl Bot {
         }
     }
 
-    fn opened(&mut self, id: &scrapefleet_api::ItemId) {
+    pub(crate) fn opened(&mut self, id: &ItemId) {
         let now = Instant::now();
         self.health.answered = now;
         self.health.opened += 1;
@@ -89,15 +96,15 @@ impl Bot {
         if let Some(hold) = self.holds.get_mut(id) {
             hold.stage = Stage::Open;
             hold.moved = now;
-            hold.opened.get_or_insert(now);
+            hold.opened = Some(now);
         }
         // What has just been opened may have ended long ago: it is looked at soon.
         self.health.next_probe = self.health.next_probe.min(now + self.config.probe / 3);
     }
 
-    async fn open_failed(
+    pub(crate) async fn open_failed(
         &mut self,
-        id: &scrapefleet_api::ItemId,
+        id: &ItemId,
         placement: Placement,
         error: StepError,
     ) -> Result<(), BotExit> {
@@ -122,7 +129,7 @@ impl Bot {
     }
 
     /// Puts an item first in line to be opened in a tab of its own.
-    pub(crate) fn open_alone(&mut self, id: &scrapefleet_api::ItemId) {
+    pub(crate) fn open_alone(&mut self, id: &ItemId) {
         if let Some(hold) = self.holds.get_mut(id) {
             hold.placement = Placement::Alone;
             hold.stage = Stage::Waiting;
@@ -132,7 +139,7 @@ impl Bot {
 
     /// A failure for the site's reason costs an item an attempt only while the breaker is closed, and never its
     /// last one otherwise: an outage makes no dead letters.
-    async fn site_failed_at(&mut self, id: &scrapefleet_api::ItemId, error: &StepError) {
+    async fn site_failed_at(&mut self, id: &ItemId, error: &StepError) {
         let now = Instant::now();
         self.breaker.failure(now);
         self.last_reason = Some(error.to_string());

@@ -214,16 +214,6 @@ impl Bot {
         };
         self.abandon_browser(&error).await
     }
-
-    fn read_memory(&mut self) {
-        let now = Instant::now();
-        if now - self.health.memory_read >= crate::bot::MEMORY_EVERY
-            && let Some(browser) = &self.browser
-        {
-            self.health.memory_read = now;
-            self.health.memory = browser.memory();
-        }
-    }
 }
 
 fn is_open(stage: Stage) -> bool {

@@ -1,7 +1,7 @@
 //! Which step of the browser is next.
 //!
 //! A browser does one thing at a time. Probing comes first when it is due, since it is what notices ends and
-//! deaths; leaving frees places; opening comes last.
+//! deaths; leaving frees places; opening comes last, and with it taking suspects out of the shared page.
 
 use tokio::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ pub struct Situation {
     pub waiting: usize,
     /// Items whose places wait to be freed.
     pub leaving: usize,
+    /// Whether a suspect can be taken out of the shared page.
+    pub isolate: bool,
     /// Whether opening is allowed (the breaker is closed, the page connected).
     pub may_open: bool,
     /// Whether a page should be loaded anew now that it is empty.
@@ -35,6 +37,8 @@ pub enum NextStep {
     Recycle,
     /// Open an item.
     Open,
+    /// Open a suspect that is in the shared page alone.
+    Isolate,
     /// Ask for a proof of life.
     RoundTrip,
     /// Nothing before this instant.
@@ -60,6 +64,9 @@ pub fn next_step(situation: &Situation, now: Instant) -> NextStep {
     if situation.waiting > 0 && situation.may_open {
         return NextStep::Open;
     }
+    if situation.isolate && situation.may_open {
+        return NextStep::Isolate;
+    }
     NextStep::Idle(situation.probe_due.map_or(proof_due, |due| due.min(proof_due)))
 }
 
@@ -74,6 +81,7 @@ mod tests {
             quiet: Duration::from_secs(1),
             waiting: 0,
             leaving: 0,
+            isolate: false,
             may_open: true,
             recycle: false,
         }
@@ -92,7 +100,9 @@ mod tests {
         let recycled = Situation { recycle: false, ..left };
         assert_eq!(next_step(&recycled, late), NextStep::RoundTrip);
         assert_eq!(next_step(&recycled, now), NextStep::Open);
-        let barred = Situation { may_open: false, ..recycled };
+        let opened = Situation { waiting: 0, isolate: true, ..recycled };
+        assert_eq!(next_step(&opened, now), NextStep::Isolate);
+        let barred = Situation { may_open: false, isolate: true, ..recycled };
         assert_eq!(next_step(&barred, now), NextStep::Idle(late));
     }
 

@@ -3,8 +3,13 @@
 use jiff::Timestamp;
 use scrapefleet_api::ItemId;
 use serde::Serialize;
+use tokio::time::Instant;
 
-use crate::{exit::BotExit, hold::Stage};
+use crate::{
+    bot::Bot,
+    exit::BotExit,
+    hold::{Hold, Stage},
+};
 
 /// What a bot is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,6 +97,62 @@ impl BotStatus {
             capacity,
             browser: BrowserStatus::default(),
             exit: None,
+        }
+    }
+}
+
+impl HoldStatus {
+    fn of(hold: &Hold, now: Instant) -> Self {
+        Self {
+            item: hold.item.id.clone(),
+            url: hold.item.url.clone(),
+            since: hold.since,
+            step: hold.stage,
+            attempt: hold.attempt,
+            still_seconds: (now - hold.moved).as_secs(),
+        }
+    }
+}
+
+impl Bot {
+    pub(crate) fn publish_status(&self) {
+        let bot = self.config.slot.to_string();
+        let held = i64::try_from(self.holds.len()).unwrap_or(i64::MAX);
+        self.parts.metrics.held.with_label_values(&[&bot]).set(held);
+        self.parts.status.send_replace(self.snapshot());
+    }
+
+    pub(crate) fn snapshot(&self) -> BotStatus {
+        let now = Instant::now();
+        let (state, last_reason) = self.shown_state(now);
+        BotStatus {
+            slot: self.config.slot,
+            state,
+            last_reason,
+            holds: self.holds.values().map(|hold| HoldStatus::of(hold, now)).collect(),
+            capacity: self.may_hold(),
+            browser: self.browser_status(now),
+            exit: None,
+        }
+    }
+
+    fn browser_status(&self, now: Instant) -> BrowserStatus {
+        let (browser, health) = (self.browser.as_ref(), &self.health);
+        BrowserStatus {
+            process_id: browser.and_then(|browser| browser.process_id()),
+            answered_seconds_ago: browser.map(|_| (now - health.answered).as_secs_f64()),
+            round_trip_ms: health.round_trip.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            abandoned: health.abandoned,
+            memory_mib: health.memory.map(|bytes| bytes / (1024 * 1024)),
+        }
+    }
+
+    /// A bot that goes about its work says so, unless the store takes nothing of it.
+    fn shown_state(&self, now: Instant) -> (BotState, Option<String>) {
+        let trouble = self.store_trouble.told(now);
+        match (self.state, trouble) {
+            (BotState::Working | BotState::Draining, Some(why)) => (BotState::StoreUnreachable, Some(why)),
+            (state, _) => (state, self.last_reason.clone()),
         }
     }
 }

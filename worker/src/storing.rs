@@ -8,18 +8,15 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
 use scrapefleet_policy::{Backoff, Cause, Policy, Retry, Timeout};
-use scrapefleet_queue::{Claim, Failure, QueueError, Reason};
+use scrapefleet_queue::{Failure, Reason};
 use scrapefleet_store::{ArtifactStore, Key, Metadata, Put};
 use tokio::time::Instant;
 
-use crate::{owner::stranger, store_trouble::StoreTrouble};
+use crate::{claims::Claims, owner::stranger, settling::settle, store_trouble::StoreTrouble};
 
 /// How long one put may take. A put of the largest artifact to a slow store takes seconds; past this the
 /// connection is taken for dead.
 const PUT: Timeout = Timeout::hard(Duration::from_secs(30));
-
-/// How long one call of the queue may take.
-const FINISH: Timeout = Timeout::hard(Duration::from_secs(15));
 
 /// How long an end is tried for in all. Past this the claim is dropped, so the task comes back and the end is
 /// tried again later; a put that succeeded is found then and not repeated.
@@ -75,8 +72,8 @@ pub(crate) struct Outcome {
     pub ending: Ending,
     /// Whether the put found the artifact there already.
     pub put: Option<Put>,
-    /// Why it could not be carried out; the task comes back.
-    pub error: Option<EndError>,
+    /// How many further tasks of the item were acknowledged; or why the end could not be carried out, and they come back.
+    pub settled: Result<u64, EndError>,
 }
 
 /// Why an end could not be carried out.
@@ -92,19 +89,19 @@ pub(crate) enum EndError {
 
 /// Carries out the end of a hold.
 pub(crate) async fn carry_out(
-    mut claim: Box<dyn Claim>,
+    claims: Claims,
     mut ending: Ending,
     store: Arc<dyn ArtifactStore>,
     trouble: StoreTrouble,
     repeated: Box<Repeated>,
 ) -> Outcome {
-    let item = claim.task().id.clone();
+    let item = claims.task().id.clone();
     let kept = keep_all(store.as_ref(), &mut ending, &trouble, repeated.as_ref()).await;
-    let (put, error) = match kept {
-        Ok(put) => (put, finish(claim.as_mut(), &ending, repeated.as_ref()).await.err()),
-        Err(error) => (None, Some(error)),
+    let (put, settled) = match kept {
+        Ok(put) => (put, settle(claims, &ending, repeated.as_ref()).await),
+        Err(error) => (None, Err(error)),
     };
-    Outcome { item, ending, put, error }
+    Outcome { item, ending, put, settled }
 }
 
 /// Stores all that is to be kept. An artifact whose place another's has taken makes a dead letter of its item.
@@ -180,33 +177,13 @@ async fn keep_evidence(store: &dyn ArtifactStore, evidence: &[Object]) -> Vec<St
     kept
 }
 
-async fn finish(claim: &mut dyn Claim, ending: &Ending, repeated: &Repeated) -> Result<(), EndError> {
-    patiently("finish", FINISH)
-        .when(|error: &QueueError| {
-            !matches!(error, QueueError::Closed | QueueError::NotFound(_) | QueueError::Refused(_))
-        })
-        .run_on(&mut (claim, ending, repeated), |(claim, ending, repeated), attempt| {
-            Box::pin(async move {
-                let finished = match ending {
-                    Ending::Stored(_) | Ending::Gone(_) | Ending::Known => claim.ack().await,
-                    Ending::Retried { delay, failure } => claim.retry(*delay, failure.clone()).await,
-                    Ending::Dead { failure, .. } => claim.dead(failure.clone()).await,
-                    Ending::Released => claim.release().await,
-                };
-                finished.inspect_err(|error| note("finish", &claim.task().id, attempt, error, *repeated))
-            })
-        })
-        .await
-        .map_err(|failed| EndError::Queue(failed.to_string()))
-}
-
 /// Tried until it works or the bound is reached, at most every 10 s.
-fn patiently<E>(name: &'static str, each: Timeout) -> Policy<E> {
+pub(crate) fn patiently<E>(name: &'static str, each: Timeout) -> Policy<E> {
     let backoff = Backoff::from(Duration::from_millis(200)).to(Duration::from_secs(10));
     Policy::named(name).within(each).overall(GIVE_UP).retry(Retry::times(u32::MAX).backoff(backoff))
 }
 
-fn note(what: &str, about: &dyn Display, attempt: u32, error: &dyn Display, repeated: &Repeated) {
+pub(crate) fn note(what: &str, about: &dyn Display, attempt: u32, error: &dyn Display, repeated: &Repeated) {
     repeated(what);
     if attempt == 1 {
         tracing::warn!(%about, %error, "{what} failed and is repeated until it works");

@@ -16,7 +16,7 @@ use scrapefleet_api::{
     policies::{AbandonmentSpec, BreakerSpec},
     store::Compression,
 };
-use scrapefleet_browser::{Item, fake::FakeSite};
+use scrapefleet_browser::{BrowserFactory, Item, fake::FakeSite};
 use scrapefleet_policy::{Backoff, Clock, Retry};
 use scrapefleet_queue::{Depth, Lane, Task, TaskQueue, memory::Memory, task::SCHEMA_VERSION};
 use scrapefleet_store::{Artifact, ArtifactStore, Key, KeyTemplate, MemoryStore};
@@ -55,6 +55,8 @@ impl Clock for VirtualClock {
 
 pub(crate) struct Rig {
     pub(crate) site: FakeSite,
+    /// Makes the bots' browsers.
+    pub(crate) factory: Arc<dyn BrowserFactory>,
     pub(crate) queue: Memory,
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) tally: Tally,
@@ -102,6 +104,7 @@ impl Rig {
         let clock = VirtualClock(Instant::now());
         let queue = Memory::new(Arc::new(move || clock.now()), 100);
         Self {
+            factory: Arc::new(site.clone()),
             site,
             queue,
             store: Arc::default(),
@@ -129,7 +132,7 @@ impl Rig {
     fn start_as(&self, limit: impl FnOnce(Bot) -> Bot) -> Running {
         let (status, seen) = watch::channel(BotStatus::starting(self.config.slot, self.config.holds));
         let parts = Parts {
-            factory: Arc::new(self.site.clone()),
+            factory: Arc::clone(&self.factory),
             queue: Arc::new(self.queue.clone()),
             store: self.store.clone(),
             tally: self.tally.clone(),
