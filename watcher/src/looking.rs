@@ -43,7 +43,16 @@ impl Looking {
     pub(crate) fn new(desk: Arc<Desk>, jitter: Jitter) -> Self {
         let pace = Pace::new(&desk.config.spec);
         let (repair, notices) = (Repair::default(), Notices::default());
-        Self { desk, list: None, before: None, pace, repair, notices, unreadable: Recent::new(UNREADABLE), jitter }
+        Self {
+            desk,
+            list: None,
+            before: None,
+            pace,
+            repair,
+            notices,
+            unreadable: Recent::new(UNREADABLE),
+            jitter,
+        }
     }
 
     /// Looks, and repairs, until it is dropped.
@@ -210,11 +219,7 @@ impl Looking {
 }
 
 /// Looks once, and tells what the list is waited for when that takes long.
-async fn refresh(
-    list: &mut dyn ListPage,
-    notices: &mut Notices,
-    desk: &Desk,
-) -> Result<Window, StepError> {
+async fn refresh(list: &mut dyn ListPage, notices: &mut Notices, desk: &Desk) -> Result<Window, StepError> {
     let waits = list.waits();
     let mut answer = pin!(promised(Step::Refresh, list.refresh()));
     let Some(mut waits) = waits else { return answer.await };

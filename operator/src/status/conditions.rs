@@ -6,6 +6,7 @@ mod ready;
 mod scaling;
 mod services;
 mod site;
+mod unseen;
 mod voices;
 
 use super::{Reason, View};

@@ -142,7 +142,10 @@ mod tests {
             let waiting = seen.borrow().clone().unwrap();
             assert_eq!((waiting.step, waiting.limit), (Step::Refresh, 15 * SECOND));
             assert_eq!((waiting.field, waiting.selector.as_str()), (field, selector));
-            assert_eq!((waiting.since - began, waiting.url.as_str()), (since * SECOND, "http://site.test/list"));
+            assert_eq!(
+                (waiting.since - began, waiting.url.as_str()),
+                (since * SECOND, "http://site.test/list")
+            );
         }
         waits.over();
         assert_eq!(*seen.borrow(), None);
@@ -153,7 +156,8 @@ mod tests {
         let (plan, waits) = (plan(), Waits::new());
         let mut seen = waits.subscribe();
         let under = Under::limit(Step::Refresh, SECOND);
-        for nothing in [json!(null), json!({ "for": "godot", "url": "" }), json!({ "for": "item" }), json!(7)] {
+        for nothing in [json!(null), json!({ "for": "godot", "url": "" }), json!({ "for": "item" }), json!(7)]
+        {
             waits.tell(under, &plan.list, &nothing);
             assert!(!seen.has_changed().unwrap(), "{nothing}");
         }

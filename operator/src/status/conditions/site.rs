@@ -4,6 +4,7 @@ use super::{
     Finding,
     Verdict::{False, True, Unknown},
     finding,
+    unseen::unseen,
     voices::{ended_for, saying},
 };
 use crate::{
@@ -14,6 +15,9 @@ use crate::{
 /// Whether the site answers as it should.
 pub(super) fn site(view: &View) -> Finding {
     let is = |verdict, reason, message: String| finding("SiteAvailable", verdict, reason, message);
+    if let Some(message) = unseen(view) {
+        return is(False, Reason::ListUnreadable, message);
+    }
     if view.list_is_broken
         && let Some(complaint) = saying(view, Some(Role::Watcher), &[ReportedState::Repairing])
     {
