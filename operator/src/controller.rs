@@ -84,7 +84,8 @@ pub async fn run(context: Arc<Context>, http: reqwest::Client, stop: Cancellatio
         });
     let caches = context.caches.clone();
     let askable = || caches.pods().iter().filter_map(|pod| Target::of(pod)).collect();
-    let reports = context.reports.keep(&http, askable, &stop);
+    let news = |namespace: &str, fleet: &str| context.caches.news_of(namespace, fleet);
+    let reports = context.reports.keep(&http, askable, news, &stop);
     let fleets = context.caches.clone();
     let depths = context.depths.keep(|| fleets.readable(), &stop);
     futures::join!(looks, reports, depths, tidy(&context, &stop));

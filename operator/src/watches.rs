@@ -100,7 +100,7 @@ impl Feed {
         let pods = counted(pods, &errors, "pods").for_each(|event| {
             caches.version.fetch_add(1, Ordering::Relaxed);
             if let Some((namespace, fleet)) = touched(&event).and_then(fleet_of) {
-                caches.changed(ObjectRef::new(&fleet).within(&namespace));
+                caches.news_of(&namespace, &fleet);
             }
             future::ready(())
         });
@@ -142,7 +142,7 @@ fn touched<K>(event: &watcher::Event<K>) -> Option<&K> {
 }
 
 /// Namespace and name of the fleet that a pod names.
-fn fleet_of(pod: &Pod) -> Option<(String, String)> {
+pub(crate) fn fleet_of(pod: &Pod) -> Option<(String, String)> {
     Some((pod.namespace()?, pod.labels().get(names::FLEET)?.clone()))
 }
 
@@ -210,6 +210,11 @@ impl Caches {
 
     fn all(&self) -> Vec<ObjectRef<Guarded>> {
         self.fleets.state().iter().map(|fleet| ObjectRef::from_obj(&**fleet)).collect()
+    }
+
+    /// There is news of a fleet that the API server does not tell.
+    pub fn news_of(&self, namespace: &str, fleet: &str) {
+        self.changed(ObjectRef::new(fleet).within(namespace));
     }
 
     fn changed(&self, fleet: ObjectRef<Guarded>) {

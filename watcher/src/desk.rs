@@ -7,7 +7,7 @@ use std::{
 };
 
 use scrapefleet_api::ItemId;
-use scrapefleet_browser::Item;
+use scrapefleet_browser::{Item, Waiting};
 use scrapefleet_policy::Instant;
 use scrapefleet_queue::{Published, Task, task::SCHEMA_VERSION};
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::{
     outbox::{Offered, Outbox},
     sightings::Sightings,
-    status::{Active, ListSide, WatcherState, WatcherStatus, state_of},
+    status::{Active, Awaited, ListSide, WatcherState, WatcherStatus, state_of},
     watcher::{Means, WatcherConfig},
 };
 
@@ -66,12 +66,26 @@ impl Desk {
 
     /// Shows that the watcher has ended.
     pub(crate) fn end(&self) {
-        self.update(|state| state.status.process_id = None);
+        self.update(|state| (state.status.process_id, state.status.waiting) = (None, None));
         self.means.metrics.active.set(0);
         self.means.status.send_modify(|status| {
             status.state = WatcherState::Ended;
             status.active = false;
         });
+    }
+
+    /// Shows what the list is waited for, or that it is not any more.
+    pub(crate) fn show_waiting(&self, told: Option<&Waiting>) {
+        if self.means.status.borrow().waiting.is_some() == told.is_some() {
+            return;
+        }
+        let now = (Instant::now(), self.means.clock.now());
+        let awaited = told.map(|waiting| Awaited::new(waiting, now));
+        match &awaited {
+            Some(awaited) => tracing::warn!(%awaited, "the list does not show what it should"),
+            None => tracing::info!("the list goes on"),
+        }
+        self.update(|state| state.status.waiting = awaited);
     }
 
     /// Takes the items of a look, oldest first. Answers how many are new to this watcher.

@@ -1,7 +1,8 @@
 //! The watcher: keeps a list open and queues every item it has not seen.
 //!
 //! A [`Watcher`] has two halves that never wait for each other. One looks at the list: [`overlap`] compares what it
-//! shows with what it showed before, [`pace`] says how soon to look again, [`repair`] what to do when it does not answer.
+//! shows with what it showed before, [`pace`] says how soon to look again, [`notice`] when to say that it lets itself be
+//! waited for, [`repair`] what to do when it does not answer.
 //! The other talks to the queue: what was seen waits in the [`outbox`] until the queue has confirmed it, however long
 //! that takes. All of these are pure.
 //!
@@ -19,6 +20,7 @@ mod desk;
 mod fixture;
 mod looking;
 pub mod metrics;
+pub mod notice;
 pub mod outbox;
 pub mod overlap;
 pub mod pace;
@@ -30,5 +32,5 @@ pub mod status;
 mod watcher;
 
 pub use metrics::WatcherMetrics;
-pub use status::{WatcherState, WatcherStatus};
+pub use status::{Awaited, WatcherState, WatcherStatus};
 pub use watcher::{Means, Watcher, WatcherConfig};

@@ -1,6 +1,6 @@
 //! The half of a watcher that looks at the list, and repairs it when it does not answer.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use scrapefleet_api::ItemId;
 use scrapefleet_browser::{ListPage, Step, StepError, Window};
@@ -8,6 +8,7 @@ use scrapefleet_policy::{Instant, Jitter, within};
 
 use crate::{
     desk::Desk,
+    notice::Notices,
     overlap::{Overlap, overlap},
     pace::{Look, Pace},
     recent::Recent,
@@ -33,6 +34,7 @@ pub(crate) struct Looking {
     before: Option<BTreeSet<ItemId>>,
     pace: Pace,
     repair: Repair,
+    notices: Notices,
     unreadable: Recent<String>,
     jitter: Jitter,
 }
@@ -40,8 +42,17 @@ pub(crate) struct Looking {
 impl Looking {
     pub(crate) fn new(desk: Arc<Desk>, jitter: Jitter) -> Self {
         let pace = Pace::new(&desk.config.spec);
-        let (repair, unreadable) = (Repair::default(), Recent::new(UNREADABLE));
-        Self { desk, list: None, before: None, pace, repair, unreadable, jitter }
+        let (repair, notices) = (Repair::default(), Notices::default());
+        Self {
+            desk,
+            list: None,
+            before: None,
+            pace,
+            repair,
+            notices,
+            unreadable: Recent::new(UNREADABLE),
+            jitter,
+        }
     }
 
     /// Looks, and repairs, until it is dropped.
@@ -63,7 +74,7 @@ impl Looking {
     async fn step(&mut self) -> Duration {
         let Some(list) = self.list.as_mut() else { return self.open().await };
         let asked = Instant::now();
-        match promised(Step::Refresh, list.refresh()).await {
+        match refresh(list.as_mut(), &mut self.notices, &self.desk).await {
             Ok(window) => {
                 self.desk.means.metrics.refresh_seconds.observe(asked.elapsed().as_secs_f64());
                 self.see(window)
@@ -92,6 +103,8 @@ impl Looking {
     /// Takes what the list shows; answers how soon to look again.
     fn see(&mut self, window: Window) -> Duration {
         self.repair.done();
+        self.notices.answered(Instant::now());
+        self.desk.show_waiting(self.notices.told());
         self.count_unreadable(&window.unreadable);
         let shown: BTreeSet<ItemId> = window.items.iter().map(|item| item.id.clone()).collect();
         let overlap = self.fit(&shown, window.limit);
@@ -155,6 +168,7 @@ impl Looking {
     async fn mend(&mut self, error: &StepError) -> Duration {
         let (remedy, pause) = self.repair.after(error, self.list.is_some(), self.jitter.draw());
         tracing::warn!(%error, ?remedy, ?pause, "the list does not answer and is repaired");
+        self.withdraw_unless_lacking(error);
         let labels = [format!("{:?}", error.fault), format!("{remedy:?}")];
         self.desk.means.metrics.repairs.with_label_values(&[&labels[0], &labels[1]]).inc();
         self.desk.update(|state| {
@@ -186,14 +200,47 @@ impl Looking {
         }
     }
 
-    fn did_not_help(&self, error: &StepError) {
+    fn did_not_help(&mut self, error: &StepError) {
         tracing::info!(%error, "that did not help");
+        self.withdraw_unless_lacking(error);
         self.desk.update(|state| state.status.last_reason = Some(error.to_string()));
+    }
+
+    /// What was told stays told while the list fails for lack of it.
+    fn withdraw_unless_lacking(&mut self, error: &StepError) {
+        self.notices.failed(error);
+        self.desk.show_waiting(self.notices.told());
     }
 
     async fn throw_away(&mut self) {
         self.close().await;
         self.desk.update(|state| state.status.process_id = None);
+    }
+}
+
+/// Looks once, and tells what the list is waited for when that takes long.
+async fn refresh(list: &mut dyn ListPage, notices: &mut Notices, desk: &Desk) -> Result<Window, StepError> {
+    let waits = list.waits();
+    let mut answer = pin!(promised(Step::Refresh, list.refresh()));
+    let Some(mut waits) = waits else { return answer.await };
+    loop {
+        let due = notices.due();
+        let worth_telling = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = &mut answer => return answer,
+            changed = waits.changed() => match changed {
+                Ok(()) => notices.wait(waits.borrow_and_update().clone(), Instant::now()),
+                Err(_) => return answer.await,
+            },
+            () = worth_telling => notices.tell(),
+        }
+        desk.show_waiting(notices.told());
     }
 }
 

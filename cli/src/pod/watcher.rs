@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use scrapefleet_policy::{SystemClock, within};
-use scrapefleet_watcher::{Means, Watcher, WatcherConfig, WatcherMetrics, WatcherState, WatcherStatus};
+use scrapefleet_watcher::{Means, Watcher, WatcherConfig, WatcherMetrics, WatcherStatus};
 use serde_json::json;
 use tokio::{
     sync::watch,
@@ -88,32 +88,10 @@ async fn run(
                     port.progress.made();
                 }
                 let status = seen.borrow_and_update().clone();
-                port.show(json!(status), trouble(&status));
+                port.show(json!(status), status.trouble());
             }
         }
     }
     stop.cancel();
     within(STOPS, "stop the watcher", running).await.map_err(|late| CliError::Ended(late.to_string()))
-}
-
-/// Why the watcher cannot take work. Standing by is work.
-fn trouble(status: &WatcherStatus) -> Option<String> {
-    let well = matches!(status.state, WatcherState::Watching | WatcherState::Standby);
-    let why = || status.last_reason.clone().unwrap_or_else(|| format!("{:?}", status.state));
-    (!well).then(why)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn standing_by_is_well() {
-        let mut status = WatcherStatus { state: WatcherState::Standby, ..WatcherStatus::default() };
-        assert_eq!(trouble(&status), None);
-        status.state = WatcherState::Repairing;
-        assert_eq!(trouble(&status).as_deref(), Some("Repairing"));
-        status.last_reason = Some("the list did not answer".to_owned());
-        assert_eq!(trouble(&status).as_deref(), Some("the list did not answer"));
-    }
 }

@@ -200,6 +200,9 @@ fn summary(snapshot: &Snapshot) -> String {
     for (name, count) in others.into_iter().filter(|(_, count)| *count > 0) {
         line.extend([", ", name, " ", &count.to_string()]);
     }
+    if let Some(waiting) = &watcher.waiting {
+        line.extend(["; ", &printable(&waiting.to_string(), 200)]);
+    }
     line
 }
 

@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, time::Duration};
 
 use scrapefleet_telemetry::{Check, Endpoints, Health, Heartbeat, Metrics, Progress, Server, Status};
-use scrapefleet_watcher::WatcherState;
 use scrapefleet_worker::status::BotState;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -62,7 +61,7 @@ impl Service {
             self.refreshes = snapshot.watcher.refreshes;
             self.list.made();
         }
-        set(&self.watcher, watcher_trouble(snapshot));
+        set(&self.watcher, snapshot.watcher.trouble());
         set(&self.bots, bots_trouble(snapshot));
         self.status.send_replace(serde_json::json!(snapshot));
     }
@@ -77,13 +76,6 @@ fn set(check: &Check, trouble: Option<String>) {
         None => check.pass(),
         Some(why) => check.fail(why),
     }
-}
-
-fn watcher_trouble(snapshot: &Snapshot) -> Option<String> {
-    let watcher = &snapshot.watcher;
-    let well = matches!(watcher.state, WatcherState::Watching | WatcherState::Standby);
-    let why = || watcher.last_reason.clone().unwrap_or_else(|| format!("{:?}", watcher.state));
-    (!well).then(why)
 }
 
 /// Busy or full is well: only bots that cannot work count, and only when none can.

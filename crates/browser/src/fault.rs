@@ -85,7 +85,7 @@ pub struct StepError {
 }
 
 /// The longest message, selector or URL kept in an error, in characters.
-const LONGEST_TEXT: usize = 600;
+pub(crate) const LONGEST_TEXT: usize = 600;
 
 impl StepError {
     /// A failure of `step`; the message is cut and its control characters escaped, since it may come from a page.

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 mod chrome;
 mod classify;
@@ -25,10 +25,12 @@ pub mod guard;
 pub mod process_tree;
 pub mod recipe;
 mod session;
+mod waiting;
 
 pub use chrome::{NoProgram, find_chrome, find_driver};
 pub use endpoint::{Endpoint, GuardProgram, LocalChrome};
 pub use fault::{Fault, Layer, Step, StepError};
+pub use waiting::Waiting;
 
 /// An item to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,6 +194,12 @@ pub trait ListPage: Send {
 
     /// Loads the list anew.
     async fn reload(&mut self) -> Result<(), StepError>;
+
+    /// What a [`ListPage::refresh`] that has not ended waits for, from now on; nothing while it does not wait. None: this
+    /// list never tells.
+    fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
+        None
+    }
 
     /// Screenshot and HTML of the list.
     async fn evidence(&mut self) -> Evidence;

@@ -74,11 +74,18 @@ function change(ms) {
   });
 }
 
+// What is waited for now, in a word; null while nothing is, or nothing worth a word.
+let awaited = null;
+
 // What `look` sees, looking again at each change until it sees something or the time has passed; then null.
-async function until(look) {
+async function until(look, word = null) {
   for (;;) {
+    awaited = word;
     const seen = await look();
-    if (seen || left() === 0) return seen || null;
+    if (seen || left() === 0) {
+      awaited = null;
+      return seen || null;
+    }
     // Script conditions may depend on more than the document.
     await change(Math.min(50, left()));
     await sleep(5);
@@ -250,7 +257,7 @@ const tasks = {
       const trouble = await listTrouble();
       if (trouble) return trouble;
       return (!order.empty || (await holds(order.empty, document))) && { items: [] };
-    });
+    }, "item");
     const entries = seen?.items?.slice(0, order.most).map((e) => cut(e.getAttribute(order.attribute), 500));
     const throttled = (order.throttled && (await holds(order.throttled, document))?.count) || 0;
     return { ...here(), ...seen, items: entries, throttled };
@@ -273,7 +280,7 @@ async function ask() {
   const button = await until(async () => {
     const ready = select(document, order.click).find((b) => !b.disabled);
     return ready ? { ready } : listTrouble();
-  });
+  }, "click");
   if (!button) throw new Error(`${selectorOf(order.click)}: no such element to click, or it stays disabled`);
   if (!button.ready) return button;
   const answer = await answered(button.ready);
@@ -286,7 +293,7 @@ async function answered(button) {
     if (await answer()) return {};
     const trouble = await listTrouble();
     return trouble && { trouble };
-  });
+  }, "answer");
   if (order.answered !== undefined) {
     const before = await run(order.answered);
     button.click();
@@ -377,19 +384,21 @@ async function fetched(url) {
   return { data: encoded.result };
 }
 
-// What waits long waits in short calls, so that a page that no longer answers is noticed by the next of them. The task
-// goes on in the page between two calls, and is lost with its document.
+// What waits long waits in short calls, so that a page that no longer answers is noticed by the next of them, and says
+// between them what it waits for. The task goes on in the page between two calls, and is lost with its document.
 const UNDER_WAY = "__scrapefleetTask";
 
 async function call() {
   if (order.task !== "resume") {
     const done = (async () => tasks[order.task]())().then((value) => ({ value }), (error) => ({ error }));
-    const task = { call: order.call, done };
+    const waits = () => awaited && { for: awaited, url: here().url };
+    const task = { call: order.call, done, waits };
     Object.defineProperty(window, UNDER_WAY, { value: task, configurable: true, writable: true });
   }
   const task = window[UNDER_WAY];
   if (task?.call !== order.call) return { lost: true };
-  const outcome = await Promise.race([task.done, sleep(order.slice).then(() => ({ pending: true }))]);
+  const pending = () => ({ pending: true, waits: task.waits() });
+  const outcome = await Promise.race([task.done, sleep(order.slice).then(pending)]);
   if (outcome.error) throw outcome.error;
   return outcome;
 }

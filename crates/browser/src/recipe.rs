@@ -13,6 +13,7 @@ mod plan;
 mod robots;
 mod runner;
 mod settings;
+mod waits;
 
 pub use factory::{InvalidRecipe, RecipeFactory};
 pub(crate) use settings::CLOSING;

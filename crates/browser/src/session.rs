@@ -48,7 +48,8 @@ pub(crate) struct Under {
     pub(crate) step: Step,
     /// When the step must have ended.
     pub(crate) deadline: Instant,
-    began: Instant,
+    /// When it began.
+    pub(crate) began: Instant,
 }
 
 impl Under {

@@ -20,7 +20,7 @@ use crate::{
     names,
     observe::Secrets,
     plan::{
-        Browser, Report, ReportedState,
+        Awaited, Browser, Report, ReportedState,
         fixture::{fleet, second},
     },
     watches,
@@ -272,6 +272,51 @@ async fn each_browser_thrown_away_is_an_event_of_its_own_and_told_once() {
     scene.context.sessions.retain(|_| false);
     scene.seconds(60).await;
     assert_eq!(starts(&scene.server.writes(), "event"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_waited_for_is_told_with_the_next_look_and_costs_no_pod() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    scene.pods_become_ready();
+    scene.seconds(10).await;
+    let watcher = scene.server.names("pods").into_iter().find(|name| name.starts_with("a-watcher")).unwrap();
+    let says = |state, waiting| {
+        let report = Report { state, waiting, ..Report::default() };
+        scene.context.reports.put(&format!("uid of {watcher}"), report);
+    };
+    scene.server.writes();
+    let (field, selector) = ("list.item".to_owned(), "a.none".to_owned());
+    let awaited = Awaited { field, selector, since: Some(second(1_767_225_600)), ..Awaited::default() };
+    for state in [ReportedState::Starting, ReportedState::Repairing] {
+        for _ in 0..20 {
+            says(state, Some(awaited.clone()));
+            scene.seconds(1).await;
+            assert_eq!(scene.condition("a", "SiteAvailable")["reason"], "ListUnreadable");
+        }
+    }
+    let writes = scene.server.writes();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    assert_eq!(
+        (starts(&writes, "status of a"), starts(&writes, "event ListUnreadable")),
+        (1, 1),
+        "{writes:?}"
+    );
+    says(ReportedState::Watching, None);
+    scene.seconds(1).await;
+    assert_eq!(scene.condition("a", "SiteAvailable")["status"], "True");
+    let writes = scene.server.writes();
+    assert_eq!((writes.len(), starts(&writes, "status of a")), (1, 1), "{writes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn news_of_a_fleet_is_a_change() {
+    let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
+    let (caches, _feed) = watches::caches(FakeServer::new().client(), None, metrics.watch_errors);
+    let mut changes = Box::pin(caches.changes());
+    caches.news_of(SPACE, "a");
+    let change = within(Duration::from_secs(1), "the change", changes.next()).await.unwrap().unwrap();
+    assert_eq!((change.namespace.as_deref(), change.name.as_str()), (Some(SPACE), "a"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,7 +13,7 @@ use scrapefleet_policy::{Clock, within};
 use tokio_util::sync::CancellationToken;
 
 use super::rounds::rounds;
-use crate::{Observed, PORT, plan::Report};
+use crate::{Observed, PORT, plan::Report, watches::fleet_of};
 
 /// Pause between two looks at a pod.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -56,6 +56,14 @@ impl Heard {
         let answered = !silent || before.is_some_and(|before| before.answered);
         Self { report, silent_since: silent.then_some(since), answered }
     }
+
+    /// Whether it says something else of how it is than before: worth a look now. What it has done meanwhile, and that it
+    /// does not answer, can wait for the next look.
+    fn is_news_after(&self, before: Option<&Self>) -> bool {
+        let word = |heard: &Self| heard.report.value().map(|said| (said.state, said.waiting.clone()));
+        let now = word(self);
+        now.is_some() && now != before.and_then(word)
+    }
 }
 
 /// A pod that can be asked.
@@ -65,6 +73,8 @@ pub struct Target {
     pub uid: String,
     /// Where it is.
     pub address: IpAddr,
+    /// Namespace and name of the fleet that it names.
+    pub fleet: Option<(String, String)>,
 }
 
 impl Target {
@@ -74,7 +84,7 @@ impl Target {
         let status = pod.status.as_ref()?;
         let over = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded" | "Pending"));
         let address = status.pod_ip.as_ref().filter(|_| !over)?.parse().ok()?;
-        Some(Self { uid: pod.metadata.uid.clone()?, address })
+        Some(Self { uid: pod.metadata.uid.clone()?, address, fleet: fleet_of(pod) })
     }
 
     fn url(&self) -> String {
@@ -104,11 +114,13 @@ impl Reports {
         self.lock().contains_key(uid)
     }
 
-    /// Asks all pods that `list` names, again and again, until `stop`.
+    /// Asks all pods that `list` names, again and again, until `stop`. A fleet of which one says something else of how it
+    /// is than before is handed to `news`.
     pub async fn keep(
         &self,
         http: &reqwest::Client,
         list: impl Fn() -> Vec<Target>,
+        news: impl Fn(&str, &str),
         stop: &CancellationToken,
     ) {
         let list = || {
@@ -117,7 +129,14 @@ impl Reports {
             self.lock().retain(|uid, _| there.contains(uid.as_str()));
             targets.iter().map(|target| (target.uid.clone(), target.clone())).collect()
         };
-        rounds(PERIOD, stop, list, |target| self.ask(http, target)).await;
+        let news = &news;
+        let ask = |target: Target| async move {
+            let fleet = target.fleet.clone();
+            if let (true, Some((namespace, fleet))) = (self.ask(http, target).await, fleet) {
+                news(&namespace, &fleet);
+            }
+        };
+        rounds(PERIOD, stop, list, ask).await;
     }
 
     /// The pod with this uid has just said this.
@@ -127,7 +146,8 @@ impl Reports {
         self.lock().insert(uid.to_owned(), Heard::after(None, observed, self.clock.now()));
     }
 
-    async fn ask(&self, http: &reqwest::Client, target: Target) {
+    /// Asks a pod; answers whether what it says is news.
+    async fn ask(&self, http: &reqwest::Client, target: Target) -> bool {
         let asked_at = self.clock.now();
         let observed = match within(ANSWER, "asking a pod how it is", answer(http, &target.url())).await {
             Ok(Ok(value)) => Observed::Read { value, at: asked_at },
@@ -135,8 +155,11 @@ impl Reports {
             Err(expired) => Observed::unread(expired.to_string()),
         };
         let mut known = self.lock();
-        let heard = Heard::after(known.get(&target.uid), observed, asked_at);
+        let before = known.get(&target.uid);
+        let heard = Heard::after(before, observed, asked_at);
+        let is_news = heard.is_news_after(before);
         known.insert(target.uid, heard);
+        is_news
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Heard>> {
@@ -168,7 +191,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::plan::ReportedState;
+    use crate::plan::{Awaited, ReportedState};
 
     /// Answers one request with this.
     async fn served(response: String) -> String {
@@ -217,7 +240,7 @@ mod tests {
             stop.cancel();
             Vec::new()
         };
-        reports.keep(&crate::http::client().unwrap(), list, &stop).await;
+        reports.keep(&crate::http::client().unwrap(), list, |_, _| {}, &stop).await;
         assert!(reports.lock().is_empty());
     }
 
@@ -240,6 +263,29 @@ mod tests {
             heard = Some(now);
         }
         assert_eq!(Heard::nothing("not asked").silent_since, None);
+    }
+
+    #[test]
+    fn only_what_a_pod_says_of_how_it_is_is_news() {
+        let heard = |report| Heard { report, silent_since: None };
+        let saying = |value: Report| heard(Observed::Read { value, at: Timestamp::UNIX_EPOCH });
+        let working = || Report { state: ReportedState::Working, ..Report::default() };
+        let waiting = || Report { waiting: Some(Awaited::default()), ..working() };
+        let silent = || heard(Observed::unread("no answer"));
+        for (what, before, after, news) in [
+            ("its first word", None, saying(working()), true),
+            ("the same", Some(saying(working())), saying(working()), false),
+            ("what it holds", Some(saying(working())), saying(Report { held: 3, ..working() }), false),
+            ("another state", Some(saying(Report::default())), saying(working()), true),
+            ("it waits", Some(saying(working())), saying(waiting()), true),
+            ("it waits still", Some(saying(waiting())), saying(waiting()), false),
+            ("it goes on", Some(saying(waiting())), saying(working()), true),
+            ("no word", Some(saying(working())), silent(), false),
+            ("no word at first", None, silent(), false),
+            ("a word again", Some(silent()), saying(working()), true),
+        ] {
+            assert_eq!(after.is_news_after(before.as_ref()), news, "{what}");
+        }
     }
 
     #[test]

@@ -30,7 +30,9 @@ use crate::Observed;
 pub use abandoned::Abandoned;
 pub use exit::{Blame, Exit, ExitReason};
 pub use memory::Memory;
-pub use pod::{Browser, Hindrance, ObservedPod, Obstacle, Report, ReportedState, Role, Stage, Totals};
+pub use pod::{
+    Awaited, Browser, Hindrance, ObservedPod, Obstacle, Report, ReportedState, Role, Stage, Totals,
+};
 pub(crate) use revision::digest;
 pub use revision::{Images, Revisions};
 pub use share::Share;

@@ -118,6 +118,22 @@ pub struct Report {
     pub active: bool,
     /// A watcher: times the list may have moved on unseen.
     pub gaps: u64,
+    /// A watcher: what its list does not show although it should.
+    pub waiting: Option<Awaited>,
+}
+
+/// What a watcher's list does not show, long before it is given up for that. Hostile text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Awaited {
+    /// The field of the recipe that says what is waited for: `list.item`.
+    pub field: String,
+    /// What is looked for.
+    pub selector: String,
+    /// The page it is looked for in.
+    pub url: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
 }
 
 /// What a bot has done since it started, as far as it matters here.
@@ -250,6 +266,15 @@ mod tests {
         )
         .unwrap();
         assert_eq!((report.state, report.active, report.gaps), (ReportedState::Watching, true, 2));
+        assert_eq!(report.waiting, None);
+        let report: Report = serde_json::from_str(
+            r#"{ "state": "starting", "waiting": { "step": "Refresh", "field": "list.item", "selector": "a.x",
+                 "url": "http://site.test/", "since": "2026-01-01T00:00:00.123456789Z" } }"#,
+        )
+        .unwrap();
+        let waiting = report.waiting.unwrap();
+        assert_eq!((waiting.field.as_str(), waiting.selector.as_str()), ("list.item", "a.x"));
+        assert_eq!((waiting.url.as_str(), waiting.since.is_some()), ("http://site.test/", true));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use scrapefleet_api::status::{BotCondition, BotSummary, MOST_BOTS};
 
-use super::{conditions::is_silent, number, whole_second};
+use super::{number, whole_second};
 use crate::{
     observe::shown,
     plan::{ObservedPod, ReportedState, Role, Situation, Stage},
@@ -66,4 +66,9 @@ const fn rank(state: BotCondition) -> u8 {
         BotCondition::Draining => 7,
         BotCondition::Working => 8,
     }
+}
+
+/// Whether a pod runs and does not say how it is.
+fn is_silent(pod: &ObservedPod) -> bool {
+    pod.stage == Stage::Ready && pod.report.value().is_none()
 }

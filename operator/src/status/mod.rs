@@ -16,7 +16,7 @@ use scrapefleet_api::{
 use crate::{
     names,
     observe::Outside,
-    plan::{Plan, Role, Situation, is_site_down},
+    plan::{Plan, Role, Situation},
     tally::Tally,
 };
 pub use conditions::{CONDITIONS, Finding, Verdict};
@@ -146,11 +146,6 @@ fn bounded(message: &str) -> String {
 
 fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
-}
-
-/// Whether bots say so and none of them works.
-fn site_is_down(view: &View) -> bool {
-    is_site_down(view.situation)
 }
 
 #[cfg(test)]

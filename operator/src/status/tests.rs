@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use scrapefleet_api::status::BotCondition;
+use scrapefleet_api::{site::SiteSpec, status::BotCondition};
 
 use super::*;
 use crate::{
     Observed,
     observe::Supply,
     plan::{
-        Depth, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions, Stage,
+        Awaited, Depth, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions,
+        Stage,
         fixture::{fleet, pod, second},
         plan,
     },
@@ -286,6 +287,130 @@ fn a_list_that_cannot_be_read_is_told_with_what_the_watcher_says() {
     assert_eq!(broken.says("SiteAvailable"), "False ListUnreadable");
     assert!(broken.message().contains("selector `.room` matches nothing"), "{}", broken.message());
     assert!(!broken.message().contains('\n'));
+}
+
+/// A watcher that has waited for this for a while.
+fn waiter(state: ReportedState, field: &str) -> ObservedPod {
+    watcher(state, None).with(|pod| {
+        let awaited = Awaited {
+            field: field.to_owned(),
+            selector: "a.none".to_owned(),
+            url: "http://site.test/list".to_owned(),
+            since: Some(second(NOW - 3)),
+        };
+        let value = Report { state, waiting: Some(awaited), active: true, ..Report::default() };
+        pod.report = Observed::Read { value, at: second(NOW) };
+    })
+}
+
+fn recipe(empty_when: bool) -> SiteSpec {
+    let mut site = serde_json::json!({ "url": "http://site.test", "recipe": {
+        "mode": "tab",
+        "list": { "url": "/list", "item": "a.none", "idPattern": "(?<id>.+)" },
+        "item": { "url": "/{id}", "doneWhen": { "selector": "b" }, "take": [{ "html": "b" }] },
+    } });
+    if empty_when {
+        site["recipe"]["list"]["emptyWhen"] = serde_json::json!({ "selector": "p" });
+    }
+    serde_json::from_value(site).unwrap()
+}
+
+#[test]
+fn what_the_list_does_not_show_is_told_with_where_the_manifest_says_it_and_what_to_do() {
+    for (field, site, told) in [
+        (
+            "list.item",
+            recipe(true),
+            ["nothing that `a.none` selects", "`spec.site.recipe.list.item`", "emptyWhen"],
+        ),
+        (
+            "list.item",
+            recipe(false),
+            ["nothing that `a.none` selects", "`spec.site.recipe.list.item`", "list.url"],
+        ),
+        (
+            "list.refresh.click",
+            recipe(false),
+            ["nothing to click that `a.none` selects", "`spec.site.recipe.list.refresh.click`", "disabled"],
+        ),
+        (
+            "list.refresh.answered",
+            recipe(false),
+            [
+                "does not answer a click on `a.none`",
+                "`spec.site.recipe.list.refresh.answered`",
+                "must change",
+            ],
+        ),
+        ("list.other\n", recipe(false), ["does not show `a.none`", "list.other", "Correct the recipe"]),
+        (
+            "list.item",
+            fleet(1, 1).spec.site,
+            ["nothing that `a.none` selects", "spec.site.preset", "spec.site.url"],
+        ),
+    ] {
+        let blind = case().with(|case| {
+            case.fleet.spec.site = site;
+            case.pods[0] = waiter(ReportedState::Starting, field);
+        });
+        assert_eq!(blind.says("SiteAvailable"), "False ListUnreadable", "{field}");
+        let message = blind.status().condition("SiteAvailable").unwrap().message.clone();
+        for part in told.into_iter().chain([
+            "http://site.test/list",
+            "watcher 0 fleet-watcher-0-x waits for it since 1970-01-01T00:16:37Z",
+            "only slow",
+        ]) {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(message.len() < LONGEST && !message.contains('\n'), "{message}");
+        assert!(!message.contains("goes on"), "{message}");
+    }
+}
+
+#[test]
+fn only_watchers_of_the_present_manifest_tell_what_the_list_does_not_show() {
+    use ReportedState::{Repairing, Standby, Starting, Watching};
+    let says = |watchers: Vec<ObservedPod>| {
+        let case = case().with(|case| {
+            case.pods.remove(0);
+            case.pods.extend(watchers);
+        });
+        let status = case.status();
+        let site = status.condition("SiteAvailable").unwrap();
+        (site.reason.clone(), site.message.contains("the manifest before goes on"))
+    };
+    let waits = |state| waiter(state, "list.item");
+    let other = |pod: ObservedPod| pod.with(|pod| pod.revision = "w0".into());
+    let unreadable = |goes_on| ("ListUnreadable".to_owned(), goes_on);
+    let available = ("Available".to_owned(), false);
+    // One that waits, in whatever state: it may have read the list before, or be repairing it.
+    for state in [Starting, Watching, Standby, Repairing] {
+        assert_eq!(says(vec![waits(state)]), unreadable(false), "{state:?}");
+    }
+    assert_eq!(says(vec![waits(Starting), waits(Starting)]), unreadable(false));
+    // Another reads the list: it is there.
+    assert_eq!(says(vec![waits(Starting), watcher(Standby, None)]), available);
+    // After a change of the manifest the one before speaks of that.
+    assert_eq!(says(vec![other(waits(Starting))]), available);
+    assert_eq!(says(vec![other(watcher(Watching, None)), waits(Starting)]), unreadable(true));
+    assert_eq!(says(vec![other(waits(Repairing)), watcher(Starting, None)]), available);
+    // What was said long ago, or by one that leaves, counts no more.
+    assert_eq!(says(vec![waits(Starting).silent()]), available);
+    assert_eq!(says(vec![waits(Starting).with(|pod| pod.terminating = true)]), available);
+}
+
+#[test]
+fn a_list_that_is_waited_for_changes_nothing_but_the_condition() {
+    let (well, blind) =
+        (case(), case().with(|case| case.pods[0] = waiter(ReportedState::Watching, "list.item")));
+    let others = |status: &ScrapeFleetStatus| {
+        let mut others = status.clone();
+        others.conditions.retain(|condition| condition.type_ != "SiteAvailable");
+        others.message = None;
+        others
+    };
+    assert_eq!(others(&blind.status()), others(&well.status()));
+    assert!(blind.message().contains("a.none"), "{}", blind.message());
 }
 
 #[test]

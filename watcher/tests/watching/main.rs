@@ -4,6 +4,7 @@
 
 mod list;
 mod lock;
+mod notices;
 mod queue;
 mod rig;
 mod simulation;

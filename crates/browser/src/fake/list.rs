@@ -2,22 +2,53 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     life::Mishap,
     site::{FakeSite, What, fake_item},
 };
-use crate::{Evidence, Fault, Item, ListPage, Step, StepError, Window};
+use crate::{Evidence, Fault, Item, ListPage, Step, StepError, Waiting, Window};
+
+/// What selects an entry of the list, and where the list is.
+const ENTRY: (&str, &str) = ("a.fake", "http://fake.test/");
 
 pub(super) struct FakeList {
     site: FakeSite,
     broken: Option<Fault>,
+    waits: watch::Sender<Option<Waiting>>,
 }
 
 impl FakeList {
     pub(super) fn new(site: FakeSite) -> Self {
-        Self { site, broken: None }
+        Self { site, broken: None, waits: watch::Sender::new(None) }
+    }
+
+    /// Waits until the page shows its entries.
+    async fn entries(&self) -> Result<(), StepError> {
+        let (takes, limit) = {
+            let state = self.site.lock();
+            (state.list_takes, state.step_deadline)
+        };
+        if takes.is_zero() {
+            return Ok(());
+        }
+        let (selector, url) = ENTRY;
+        self.waits.send_replace(Some(Waiting {
+            step: Step::Refresh,
+            field: "list.item",
+            selector: selector.to_owned(),
+            url: url.to_owned(),
+            since: Instant::now(),
+            limit,
+        }));
+        tokio::time::sleep(takes.min(limit)).await;
+        self.waits.send_replace(None);
+        if takes < limit {
+            return Ok(());
+        }
+        let error = StepError::new(Step::Refresh, Fault::NotFound, "no item is there");
+        Err(error.selector(selector).at(url).after(limit))
     }
 
     async fn step(&mut self, step: Step) -> Result<(), StepError> {
@@ -49,6 +80,7 @@ impl FakeList {
 impl ListPage for FakeList {
     async fn refresh(&mut self) -> Result<Window, StepError> {
         self.step(Step::Refresh).await?;
+        self.entries().await?;
         let items = self.shown();
         let state = self.site.lock();
         Ok(Window { items, limit: state.window, unreadable: Vec::new(), throttled: state.throttled })
@@ -61,6 +93,10 @@ impl ListPage for FakeList {
         self.step(Step::Load).await?;
         self.site.record(None, What::Reloaded);
         Ok(())
+    }
+
+    fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
+        Some(self.waits.subscribe())
     }
 
     async fn evidence(&mut self) -> Evidence {

@@ -68,6 +68,7 @@ pub(super) struct State {
     pub(super) disconnected: Option<bool>,
     pub(super) unavailable: Option<String>,
     pub(super) throttled: bool,
+    pub(super) list_takes: Duration,
     pub(super) memory: Option<u64>,
     pub(super) lost: Vec<ItemId>,
     mishaps: Vec<Scheduled>,
@@ -105,6 +106,7 @@ impl FakeSite {
             disconnected: None,
             unavailable: None,
             throttled: false,
+            list_takes: Duration::ZERO,
             memory: None,
             lost: Vec::new(),
             mishaps: Vec::new(),
@@ -199,6 +201,12 @@ impl FakeSite {
     /// Whether the site says that it drops what is asked too fast.
     pub fn set_throttled(&self, throttled: bool) {
         self.lock().throttled = throttled;
+    }
+
+    /// From now on the list's page shows its entries only so long after it was asked for them, and what it waits for is told
+    /// meanwhile. A look that takes longer than a step may ends without having found any.
+    pub fn set_list_takes(&self, time: Duration) {
+        self.lock().list_takes = time;
     }
 
     /// What each browser says of its memory, in bytes.

@@ -4,13 +4,16 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::{
     answer,
     factory::Shared,
     runner::{Runner, site_fault},
 };
-use crate::{Evidence, Fault, Item, ListPage, Step, StepError, Window, fault::printable, session::Under};
+use crate::{
+    Evidence, Fault, Item, ListPage, Step, StepError, Waiting, Window, fault::printable, session::Under,
+};
 
 /// The most entries kept that could not be read.
 const MOST_UNREADABLE: usize = 5;
@@ -116,6 +119,10 @@ impl ListPage for RecipeList {
 
     async fn reload(&mut self) -> Result<(), StepError> {
         self.load(Step::Load).await
+    }
+
+    fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
+        Some(self.runner.waits.subscribe())
     }
 
     async fn evidence(&mut self) -> Evidence {

@@ -12,6 +12,7 @@ use url::Url;
 use super::{
     answer::{Checked, Ready, inside},
     factory::Shared,
+    waits::Waits,
 };
 use crate::{
     Endpoint, Evidence, Fault, Step, StepError,
@@ -21,6 +22,9 @@ use crate::{
 
 /// The part of a call's time that a page waits before it answers that it is not done yet.
 const SLICE: f64 = 0.25;
+
+/// The longest time that a page waits before it does, whatever the time of a call: what it waits for is told then.
+const LONGEST_SLICE: Duration = Duration::from_millis(500);
 
 /// The part of a call's time after which there is doubt: longer than a page in health waits.
 const DOUBT: f64 = 0.4;
@@ -36,6 +40,8 @@ pub(super) struct Runner {
     pub(super) home: Window,
     /// Notified when an answer is overdue.
     pub(super) doubt: Arc<Notify>,
+    /// What an order that goes on waits for.
+    pub(super) waits: Waits,
     driver: Driver,
     loads: u64,
 }
@@ -54,7 +60,8 @@ impl Runner {
         let started = Session::start(&driver, under).await;
         let mut session = started.inspect_err(|_| shared.leave_stray())?;
         let home = session.first_window(under).await?;
-        let mut runner = Self { shared, session, home, doubt: Arc::default(), driver, loads: 0 };
+        let (doubt, waits) = (Arc::default(), Waits::new());
+        let mut runner = Self { shared, session, home, doubt, waits, driver, loads: 0 };
         runner.check(under).await?;
         runner.prepare(under).await?;
         // Only now: a Chrome that starts on a busy machine may take longer than a page.
@@ -138,10 +145,18 @@ impl Runner {
     }
 
     /// Has a page carry out an order, in calls that are each as short as a round trip, so that a page that stops
-    /// answering is noticed by the next of them. When its document goes away meanwhile, the next begins anew.
-    async fn call(&mut self, under: Under, script: &str, mut order: Value) -> Result<Value, StepError> {
+    /// answering is noticed by the next of them, and says between them what it waits for.
+    async fn call(&mut self, under: Under, script: &str, order: Value) -> Result<Value, StepError> {
+        self.waits.over();
+        let answer = self.calls(under, script, order).await;
+        self.waits.over();
+        answer
+    }
+
+    /// The calls of one order. When its document goes away meanwhile, the next begins anew.
+    async fn calls(&mut self, under: Under, script: &str, mut order: Value) -> Result<Value, StepError> {
         let longest = self.longest_call(under);
-        let slice = inside(longest.mul_f64(SLICE));
+        let slice = inside(longest.mul_f64(SLICE).min(LONGEST_SLICE));
         loop {
             let call = self.next_mark();
             order["call"] = json!(call);
@@ -149,6 +164,7 @@ impl Runner {
             order["limit"] = json!(inside(under.left()));
             let mut answer = self.ask(under, longest, script, order.clone()).await?;
             while answer["pending"] == true {
+                self.waits.tell(under, &self.shared.plan.list, &answer["waits"]);
                 let again = json!({ "task": "resume", "call": call, "slice": slice });
                 answer = self.ask(under, longest, script, again).await?;
             }

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 
 use scrapefleet_browser::{BrowserFactory, Fault, Layer, ListPage, Step};
+use serde_json::Value;
 
 use crate::{
     site::App,
@@ -90,6 +91,53 @@ async fn without_a_token_a_change_of_the_list_is_the_answer() {
     app.list(&["plain-2", "plain-1"]);
     assert_eq!(shown(&mut list).await, ["plain-2", "plain-1"]);
     list.close().await;
+}
+
+#[tokio::test]
+async fn what_a_list_waits_for_is_told_long_before_it_is_given_up() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    app.list(&["plain-1"]);
+    let told = async |recipe: Value, field: &str| {
+        let factory = factory(recipe, &app.url);
+        let mut list = factory.list_page().await.unwrap();
+        let mut waits = list.waits().unwrap();
+        let told = waits.wait_for(|waiting| waiting.as_ref().is_some_and(|waiting| waiting.field == field));
+        let told = async { timed("told", STEP / 3, told).await.unwrap().clone().unwrap() };
+        let (looked, told) = tokio::join!(list.refresh(), told);
+        assert_eq!((told.step, told.limit), (Step::Refresh, STEP));
+        assert_eq!(told.url, format!("{}/app", app.url));
+        assert_eq!(*list.waits().unwrap().borrow(), None, "it does not wait any more");
+        list.close().await;
+        (looked, told.selector)
+    };
+
+    let mut wrong = app_recipe();
+    wrong["list"]["item"] = "#list a.rwo".into();
+    let (looked, selector) = told(wrong, "list.item").await;
+    assert_eq!(looked.unwrap_err().selector.as_ref(), Some(&selector));
+    assert_eq!(selector, "#list a.rwo");
+
+    let mut wrong = app_recipe();
+    wrong["list"]["refresh"]["click"] = "button.none".into();
+    let (looked, selector) = told(wrong, "list.refresh.click").await;
+    assert_eq!((looked.unwrap_err().fault, selector.as_str()), (Fault::Script, "button.none"));
+
+    let mut late = app_recipe();
+    late["list"]["item"] = "#list a.late".into();
+    late["initScript"] = "setInterval(() => {
+        const row = document.querySelector('#list a.row');
+        if (row) setTimeout(() => row.classList.add('late'), 1000);
+    }, 100)"
+        .into();
+    let (looked, selector) = told(late, "list.item").await;
+    assert_eq!(looked.unwrap().items.len(), 1, "a list that is slow is a list");
+    assert_eq!(selector, "#list a.late");
+
+    app.state.silent.store(true, SeqCst);
+    let (looked, selector) = told(app_recipe(), "list.refresh.answered").await;
+    assert_eq!(looked.unwrap_err().message, "the list did not answer a refresh");
+    assert_eq!(selector, "button[name=refresh]");
 }
 
 #[tokio::test]
