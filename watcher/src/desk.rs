@@ -81,9 +81,10 @@ impl Desk {
         }
         let now = (Instant::now(), self.means.clock.now());
         let awaited = told.map(|waiting| Awaited::new(waiting, now));
-        match &awaited {
-            Some(awaited) => tracing::warn!(%awaited, "the list does not show what it should"),
-            None => tracing::info!("the list goes on"),
+        if let Some(awaited) = &awaited {
+            tracing::warn!(%awaited, "the list does not show what it should");
+        } else {
+            tracing::info!("the list goes on");
         }
         self.update(|state| state.status.waiting = awaited);
     }

@@ -119,9 +119,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn waiting(field: &'static str, since: Instant, limit: Duration) -> Option<Waiting> {
+    fn waiting(field: &'static str, since: Instant, limit: Duration) -> Waiting {
         let (selector, url) = ("a.none".to_owned(), "http://site.test/".to_owned());
-        Some(Waiting { step: Step::Refresh, field, selector, url, since, limit })
+        Waiting { step: Step::Refresh, field, selector, url, since, limit }
     }
 
     fn error(fault: Fault) -> StepError {
@@ -131,7 +131,7 @@ mod tests {
     /// Notices that tell of `list.item`.
     fn told(since: Instant) -> Notices {
         let mut notices = Notices::default();
-        notices.wait(waiting("list.item", since, 15 * SECOND), since);
+        notices.wait(Some(waiting("list.item", since, 15 * SECOND)), since);
         notices.tell();
         notices
     }
@@ -142,7 +142,7 @@ mod tests {
         for (limit, after) in [(500, 250), (1_500, 750), (5_000, 1_000), (15_000, 1_500), (60_000, 2_000)] {
             let mut notices = Notices::default();
             assert_eq!(notices.due(), None);
-            notices.wait(waiting("list.item", start, Duration::from_millis(limit)), start);
+            notices.wait(Some(waiting("list.item", start, Duration::from_millis(limit))), start);
             assert_eq!(notices.due(), Some(start + Duration::from_millis(after)), "{limit}");
             notices.tell();
             assert_eq!((notices.due(), notices.told().is_some()), (None, true), "{limit}");
@@ -153,7 +153,7 @@ mod tests {
     fn a_list_that_is_slow_in_health_is_not_told_of_again_and_again() {
         let (start, mut notices) = (Instant::now(), Notices::default());
         let patience = |notices: &mut Notices| {
-            notices.wait(waiting("list.item", start, 15 * SECOND), start);
+            notices.wait(Some(waiting("list.item", start, 15 * SECOND)), start);
             notices.due().unwrap() - start
         };
         assert_eq!(patience(&mut notices), SECOND * 3 / 2);
@@ -176,10 +176,10 @@ mod tests {
     fn each_part_of_a_look_is_learnt_for_itself() {
         let (start, mut notices) = (Instant::now(), Notices::default());
         let slow = start + 3 * SECOND;
-        notices.wait(waiting("list.refresh.answered", start, 15 * SECOND), start);
-        notices.wait(waiting("list.item", slow, 15 * SECOND), slow);
+        notices.wait(Some(waiting("list.refresh.answered", start, 15 * SECOND)), start);
+        notices.wait(Some(waiting("list.item", slow, 15 * SECOND)), slow);
         notices.answered(slow + SECOND / 2);
-        notices.wait(waiting("list.refresh.answered", slow, 15 * SECOND), slow);
+        notices.wait(Some(waiting("list.refresh.answered", slow, 15 * SECOND)), slow);
         assert_eq!(notices.due(), Some(slow + 6 * SECOND), "the slowest part counts");
     }
 
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(answered.told(), None);
         let mut another = told(start);
         let next = start + SECOND;
-        another.wait(waiting("list.refresh.click", next, 15 * SECOND), next);
+        another.wait(Some(waiting("list.refresh.click", next, 15 * SECOND)), next);
         assert_eq!((another.told(), another.due()), (None, Some(start + SECOND * 5 / 2)));
     }
 
@@ -215,7 +215,7 @@ mod tests {
             let next = start + 15 * SECOND;
             notices.wait(None, next);
             assert_eq!(notices.told().is_some(), stays, "{fault:?}: the next look begins");
-            notices.wait(waiting("list.item", next, 15 * SECOND), next);
+            notices.wait(Some(waiting("list.item", next, 15 * SECOND)), next);
             assert_eq!(notices.due().is_some(), !stays, "{fault:?}");
             assert_eq!(notices.told().map(|told| told.since), stays.then_some(start), "{fault:?}");
         }

@@ -88,10 +88,10 @@ impl Bot {
         placement: Placement,
         error: &StepError,
     ) -> Result<(), BotExit> {
-        if !is_shared(placement) {
-            self.fail(id, Reason::PageCrashed, &error.to_string()).await;
-        } else {
+        if is_shared(placement) {
             self.line_up(id, Ruling::IsolateFirst);
+        } else {
+            self.fail(id, Reason::PageCrashed, &error.to_string()).await;
         }
         self.abandon_browser(error).await
     }

@@ -52,7 +52,7 @@ async fn settle_under(
         match finish(policy, claim.as_mut(), &Ending::Known, repeated).await {
             Ok(()) => others += 1,
             Err(error) => {
-                tracing::debug!(item = %claim.task().id, %error, "a further task is not acknowledged")
+                tracing::debug!(item = %claim.task().id, %error, "a further task is not acknowledged");
             }
         }
     }

@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn only_what_a_pod_says_of_how_it_is_is_news() {
-        let heard = |report| Heard { report, silent_since: None };
+        let heard = |report| Heard { report, silent_since: None, answered: true };
         let saying = |value: Report| heard(Observed::Read { value, at: Timestamp::UNIX_EPOCH });
         let working = || Report { state: ReportedState::Working, ..Report::default() };
         let waiting = || Report { waiting: Some(Awaited::default()), ..working() };

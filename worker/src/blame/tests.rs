@@ -5,7 +5,7 @@ use Standing::{Cleared, Isolated, Suspected, Trusted};
 /// Witnesses by standing and by how many seconds they have survived, called `0`, `1`, and so on.
 fn witnesses(list: &[(Standing, u64)]) -> Vec<Witness> {
     let witness = |(n, (standing, age)): (usize, &(Standing, u64))| Witness {
-        id: ItemId::new(&n.to_string()).unwrap(),
+        id: ItemId::new(n.to_string()).unwrap(),
         standing: *standing,
         survived: Duration::from_secs(*age),
     };

@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 use crate::project::Project;
 
 /// How long the first build of everything may take beside all tests.
-const WITHIN: Duration = Duration::from_mins(60);
+const WITHIN: Duration = Duration::from_hours(1);
 
 /// `cargo xtask cluster prepare` at work, at the lowest priority. Dropped, it and everything that it has started end.
 #[derive(Debug)]
