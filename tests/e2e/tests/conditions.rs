@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 /// How soon a person is told.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
+/// How soon a person is told of what a watcher sees. Ten seconds are wanted and hold where nothing else runs; beside other
+/// tests on two cores, the watcher's pod alone may take that long to start.
+const TOLD_BY_A_WATCHER_WITHIN: Duration = Duration::from_secs(20);
 /// How soon a person is told of what a bot says only as it ends.
 const TOLD_BY_A_POD_WITHIN: Duration = Duration::from_mins(1);
 /// How soon after the cause is mended.
@@ -149,7 +152,8 @@ async fn a_selector_that_finds_nothing_is_named_and_mended() -> Result<()> {
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
         let told = async |fleet: &Fleet, what: &str| -> Result<String> {
             let changed = Instant::now();
-            let message = fleet.condition("SiteAvailable", "ListUnreadable", TOLD_WITHIN).await?;
+            let message =
+                fleet.condition("SiteAvailable", "ListUnreadable", TOLD_BY_A_WATCHER_WITHIN).await?;
             println!("{what}: told after {:.1} s: {message}", changed.elapsed().as_secs_f64());
             for named in [WRONG, "`spec.site.recipe.list.item`", &format!("{url}/index.html")] {
                 ensure!(message.contains(named), "{named}: {message}");
