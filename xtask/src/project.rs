@@ -53,6 +53,8 @@ pub(crate) fn is_of_this_run(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -80,5 +82,32 @@ mod tests {
         let command = Project::find().unwrap().cargo(&[]);
         let of_this_run = std::env::vars_os().filter(|(name, _)| is_of_this_run(name)).count();
         assert_eq!(command.as_std().get_envs().filter(|(_, value)| value.is_none()).count(), of_this_run);
+    }
+
+    /// External packages with their features, as cargo would build them for this selection.
+    fn built(selection: &[&str]) -> BTreeSet<String> {
+        let project = Project::find().unwrap();
+        let mut tree = std::process::Command::new(&project.cargo);
+        tree.args(["tree", "--locked", "--no-dedupe", "--prefix", "none", "--format", "{p} {f}"])
+            .args(selection);
+        let output = tree.current_dir(&project.root).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let is_own = |line: &&str| line.contains("(/");
+        text.lines().filter(|line| !is_own(line)).map(|line| line.replace(" (*)", "")).collect()
+    }
+
+    #[test]
+    fn no_dependency_is_built_once_for_this_program_and_again_for_others() {
+        let tests = built(&["--workspace", "--edges", "normal,build,dev"]);
+        let programs = built(&["--workspace", "--edges", "normal,build"]);
+        let this = built(&["--package", "xtask", "--edges", "normal,build"]);
+        let only = |some: &BTreeSet<String>, all: &BTreeSet<String>| -> Vec<String> {
+            some.difference(all).cloned().collect()
+        };
+        assert!(this.len() > 100, "{this:?}");
+        let none: [String; 0] = [];
+        assert_eq!(only(&programs, &tests), none, "add what the tests have to xtask/Cargo.toml");
+        assert_eq!(only(&this, &programs), none, "add what the programs have to xtask/Cargo.toml");
     }
 }

@@ -17,8 +17,9 @@ use crate::{phase::spoken, project::is_of_this_run};
 /// How long one executable may run: several times what the longest takes on two cores.
 const LONGEST: Duration = Duration::from_mins(40);
 
-/// More executables than this beside each other make timings of tests unlike those on an ordinary machine.
-const MOST_BESIDE: usize = 4;
+/// More heavy executables than this beside each other, or light ones, make timings of tests unlike those on an ordinary
+/// machine.
+const MOST_BESIDE: usize = 2;
 
 /// The variable from which a test executable takes its number of threads.
 const THREADS: &str = "RUST_TEST_THREADS";
@@ -42,14 +43,17 @@ enum Shown {
 }
 
 impl Execution {
-    /// Runs as many beside each other as there are cores, those that take long first, and gives the sources of those
-    /// that failed. What each says is shown when it has ended.
+    /// Runs as many beside each other as there are cores, half of them heavy ones, and gives the sources of those that
+    /// failed. What each says is shown when it has ended.
     pub(super) async fn beside(&self, executables: &[Executable]) -> Vec<String> {
-        let (heavy, light): (Vec<_>, Vec<_>) =
-            executables.iter().partition(|executable| executable.is_heavy());
-        let runs = heavy.into_iter().chain(light).map(|executable| self.run(executable, Shown::AtTheEnd));
-        let ended = stream::iter(runs).buffer_unordered(cores().clamp(1, MOST_BESIDE));
-        ended.filter_map(|failed| async { failed }).collect().await
+        let lane = async |heavy: bool| -> Vec<String> {
+            let all = executables.iter().filter(|executable| executable.is_heavy() == heavy);
+            let runs = all.map(|executable| self.run(executable, Shown::AtTheEnd));
+            let ended = stream::iter(runs).buffer_unordered((cores() / 2).clamp(1, MOST_BESIDE));
+            ended.filter_map(|failed| async { failed }).collect().await
+        };
+        let (heavy, light) = tokio::join!(lane(true), lane(false));
+        [heavy, light].concat()
     }
 
     /// Runs one after the other, and gives the sources of those that failed. What each says is shown as it comes.
