@@ -32,7 +32,7 @@ pub(crate) async fn read(mut command: Command, limit: Duration) -> Result<String
     if output.status.success() {
         return Ok(stdout);
     }
-    let all = stdout + &String::from_utf8_lossy(&output.stderr);
+    let all = format!("{stdout}{}", String::from_utf8_lossy(&output.stderr));
     bail!("`{said}` ended with {}:\n{}", output.status, end_of(&all))
 }
 
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_long_text_starts_with_a_whole_line() {
-        let text = "é".repeat(10) + "\n" + &"line\n".repeat(2_000);
+        let text = format!("{}\n{}", "é".repeat(10), "line\n".repeat(2_000));
         let end = end_of(&text);
         assert!(end.len() <= SHOWN && end.starts_with("line\n") && end.ends_with("line"));
         assert_eq!(end_of("short\n"), "short");

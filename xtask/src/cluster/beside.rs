@@ -1,7 +1,8 @@
 //! Working beside something that must not notice it.
 
-use anyhow::{Context, Result};
-use rustix::process::{Signal, nice, set_parent_process_death_signal, setsid};
+use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, kill_current_process_group, nice, set_parent_process_death_signal, setsid};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The least that a process can ask of the scheduler.
 const LEAST: i32 = 19;
@@ -19,5 +20,17 @@ pub(crate) fn give_way() -> Result<()> {
             Err(error).context("lower the priority of the session")
         }
         _ => Ok(()),
+    }
+}
+
+/// Does the work; asked to end meanwhile, ends everything that it has started, and this process.
+pub(crate) async fn all_or_nothing(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    tokio::select! {
+        done = work => done,
+        _ = terminate.recv() => {
+            kill_current_process_group(Signal::KILL).context("end what was started")?;
+            bail!("ended")
+        }
     }
 }

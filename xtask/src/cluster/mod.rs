@@ -136,17 +136,23 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let place = Location::of(args.name.as_deref())?;
     match args.command {
         Command::Relay { target } => relay::run(target).await,
-        // Everything else waits for programs and files, step by step.
-        command => {
-            tokio::task::spawn_blocking(|| run_steps(place, command)).await.context("the command panicked")?
+        command @ Command::Prepare { beside: true } => {
+            beside::give_way()?;
+            beside::all_or_nothing(in_steps(place, command)).await
         }
+        command => in_steps(place, command).await,
     }
+}
+
+/// Everything but the relay waits for programs and files, step by step.
+async fn in_steps(place: Location, command: Command) -> Result<()> {
+    tokio::task::spawn_blocking(|| run_steps(place, command)).await.context("the command panicked")?
 }
 
 fn run_steps(place: Location, command: Command) -> Result<()> {
     match command {
         Command::Up { nodes, without_platform, .. } => place.up(nodes, !without_platform),
-        Command::Prepare { beside } => place.prepare(beside),
+        Command::Prepare { .. } => place.prepare(),
         Command::Down { purge } => place.down(purge),
         Command::Status => place.status(),
         Command::LoadImage { image } => place.load_image(&image),
@@ -193,11 +199,8 @@ impl Location {
         Ok(())
     }
 
-    fn prepare(self, beside: bool) -> Result<()> {
+    fn prepare(self) -> Result<()> {
         need_root()?;
-        if beside {
-            beside::give_way()?;
-        }
         let progress = Progress::begin();
         debian::ensure(progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;

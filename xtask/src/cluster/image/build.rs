@@ -177,8 +177,8 @@ impl Builder {
         self.progress.say("building the base image: 1 minute the first time");
         let context = tempfile::Builder::new().prefix("context-").tempdir_in(&self.folder)?;
         copy_tree(&self.checkout.join("images/base"), context.path())?;
-        let sources = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default()
-            + &fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
+        let lists = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
+        let sources = lists.map(|list| fs::read_to_string(list).unwrap_or_default()).concat();
         Tool::new("mmdebstrap")
             .args(["--quiet", "--variant=minbase", "--include=ca-certificates", RELEASE])
             .arg(context.path().join("base.tar"))
