@@ -123,6 +123,7 @@ macro_rules! queue_contract {
             }
             locking {
                 a_lock_is_exclusive_and_freed_when_dropped
+                asking_for_a_lock_that_another_has_costs_nothing
                 a_lock_is_freed_by_a_death
             }
             messages {

@@ -1,5 +1,6 @@
-//! Faults of every group, done to a fleet at work: whatever breaks, nothing is lost, doubled or different. How fast all is
-//! well again is printed, and is a bound of `cargo xtask chaos`, not of these tests.
+//! Faults of every group, as many as a test run has time for, done to a fleet at work: whatever breaks, nothing is lost, doubled
+//! or different. `cargo xtask chaos --all` does every one. How fast all is well again is printed, and is a bound of that command,
+//! not of these tests.
 #![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
 
 use anyhow::{Context as _, Result, ensure};
@@ -34,21 +35,20 @@ async fn survive(name: &str, faults: &[Scenario]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browsers_are_replaced() -> Result<()> {
-    use Scenario::{DeadChrome, DeadDriver, HungChrome, HungRenderer, LoopingPage};
-    survive("browsers", &[HungChrome, HungRenderer, LoopingPage, DeadChrome, DeadDriver]).await
+    use Scenario::{DeadChrome, HungChrome, LoopingPage};
+    survive("browsers", &[HungChrome, LoopingPage, DeadChrome]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_and_watchers_are_replaced() -> Result<()> {
-    use Scenario::{DeadBot, DeletedPod, EvictedPod, HungBot, WatcherHung, WatcherKilled};
-    survive("pods", &[DeadBot, HungBot, DeletedPod, EvictedPod, WatcherKilled, WatcherHung]).await
+    use Scenario::{DeadBot, DeletedPod, HungBot, WatcherKilled};
+    survive("pods", &[DeadBot, HungBot, DeletedPod, WatcherKilled]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn services_come_back() -> Result<()> {
-    use Scenario::{BrokerKilled, ConnectionsClosed, OperatorKilled, SiteCut, SiteUnavailable, StoreDown};
-    let faults = [ConnectionsClosed, BrokerKilled, StoreDown, SiteCut, SiteUnavailable, OperatorKilled];
-    survive("services", &faults).await
+    use Scenario::{BrokerKilled, OperatorKilled, SiteUnavailable, StoreDown};
+    survive("services", &[BrokerKilled, StoreDown, SiteUnavailable, OperatorKilled]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

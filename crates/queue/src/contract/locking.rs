@@ -1,6 +1,9 @@
 //! Named locks, by which one of several watchers is the active one.
 
-use super::{Harness, scene::Scene};
+use super::{
+    Harness,
+    scene::{LANE, Scene, take, task},
+};
 
 /// One holder at a time, and the next when it lets go.
 pub async fn a_lock_is_exclusive_and_freed_when_dropped<H: Harness>(harness: H) {
@@ -12,6 +15,20 @@ pub async fn a_lock_is_exclusive_and_freed_when_dropped<H: Harness>(harness: H) 
     assert!(other.is_some(), "another name is another lock");
     drop(first);
     freed(&scene, "watcher").await;
+}
+
+/// Who asks in vain, as a standby does again and again, keeps its connection and what it holds over it.
+pub async fn asking_for_a_lock_that_another_has_costs_nothing<H: Harness>(harness: H) {
+    let scene = Scene::of(harness);
+    let held = scene.harness.queue().try_lock("watcher").await.unwrap();
+    assert!(held.is_some());
+    scene.publish(&[task("a", LANE)]).await;
+    let mut consumer = scene.consumer(1).await;
+    let mut claim = take(&mut consumer).await;
+    for _ in 0..5 {
+        assert!(scene.queue.try_lock("watcher").await.unwrap().is_none());
+    }
+    claim.ack().await.unwrap();
 }
 
 /// A death lets go of it too.

@@ -169,6 +169,8 @@ impl Link {
             tokio::select! {
                 why = self.died() => return why,
                 event = events.next() => match event {
+                    // Somebody else has a lock: the channel that asked for it is closed, and nothing else.
+                    Some(Event::Error(error)) if fault::is_locked(&error) => {}
                     Some(Event::Error(error)) => self.fail(&fault::of(&self.address, "stay connected", &error)),
                     None => self.fail(&fault::unreachable(&self.address, "stay connected", "the connection is gone")),
                     Some(Event::ConnectionBlocked(why)) => {
