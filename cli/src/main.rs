@@ -35,7 +35,7 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Run(args) => {
             let display = Display::new(args.progress);
-            logging::init_to(display.log_writer(), format, "info")?;
+            logging::init_to(display.log_writer(), format, logging::DEFAULT_FILTER)?;
             run::run(&args, display).await?;
         }
         Command::Verify(args) => verify::verify(&args).await?,
@@ -43,11 +43,11 @@ async fn execute(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::PostMortems(args) => postmortems::post_mortems(args.command).await?,
         Command::Check(args) => check::check(&args)?,
         Command::Bot(args) => {
-            logging::init(format, "info")?;
+            logging::init(format, logging::DEFAULT_FILTER)?;
             return Ok(pod::bot(&args).await.code.into());
         }
         Command::Watcher(args) => {
-            logging::init(format, "info")?;
+            logging::init(format, logging::DEFAULT_FILTER)?;
             return Ok(pod::watcher(&args).await.code.into());
         }
         Command::BrowserGuard { .. } => unreachable!("handled before the runtime starts"),

@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
 }
 
 async fn operate(options: Options) -> ExitCode {
-    if let Err(error) = logging::init(options.log_format.into(), "info") {
+    if let Err(error) = logging::init(options.log_format.into(), logging::DEFAULT_FILTER) {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }

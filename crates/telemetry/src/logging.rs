@@ -54,6 +54,10 @@ pub enum LoggingError {
     AlreadySetUp,
 }
 
+/// What programs log unless they are told otherwise. The AMQP client calls each closed channel an error, also the one by which
+/// a standby learns twice a second that the lock is still taken; what matters of it, the queue says itself.
+pub const DEFAULT_FILTER: &str = "info,lapin::channel=off";
+
 /// Logs to stderr what `filter` lets through, for example `info,scrapefleet_worker=debug`. The environment variable
 /// `SCRAPEFLEET_LOG` has the last word on the filter.
 pub fn init(format: Format, filter: &str) -> Result<(), LoggingError> {
