@@ -107,6 +107,9 @@ pub(crate) struct TestArguments {
     /// Leave out the tests that need a Kubernetes cluster
     #[arg(long)]
     pub(crate) no_cluster: bool,
+    /// Begin none of those on a cluster later than this; what is left out is named
+    #[arg(long, value_name = "MINUTES", conflicts_with = "no_cluster")]
+    pub(crate) begin_within: Option<u64>,
     /// Passed to the test executables: parts of test names, and options such as --nocapture
     #[arg(last = true, value_name = "FILTER")]
     pub(crate) filters: Vec<OsString>,

@@ -5,14 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use tokio::process::Command;
 
-use crate::{
-    arguments::ChaosArguments,
-    phase::Phases,
-    process,
-    project::Project,
-    test::cluster::{Cluster, KUBECONFIG},
-    test::{HELM, program},
-};
+use crate::{arguments::ChaosArguments, phase::Phases, process, project::Project, test::cluster::Cluster};
 
 /// What only asks the program something, for which no cluster is needed.
 const QUESTIONS: [&str; 4] = ["--list", "--help", "-h", "--version"];
@@ -29,10 +22,7 @@ pub(crate) async fn run(project: &Project, arguments: &ChaosArguments) -> Result
     }
     Cluster::check()?;
     let cluster = phases.run("start a cluster", Cluster::ensure(project)).await?;
-    faults.env(KUBECONFIG, &cluster.kubeconfig);
-    if std::env::var_os(HELM).is_none() {
-        faults.env(HELM, program(project, "helm").await?);
-    }
+    faults.envs(cluster.variables(project).await?);
     let outcome = phases.run("chaos", until_it_ends(faults)).await;
     phases.run("end the cluster", cluster.end(project)).await?;
     eprintln!("chaos took {}", phases.summary());

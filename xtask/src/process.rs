@@ -19,6 +19,18 @@ pub(crate) async fn show(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs a program that says how far it is on this terminal, and returns what it wrote to stdout; an exit code other than 0
+/// is an error.
+pub(crate) async fn show_and_read(mut command: Command) -> Result<String> {
+    let said = described(&command);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await;
+    let output = output.with_context(|| format!("`{said}` cannot be started"))?;
+    if !output.status.success() {
+        bail!("`{said}` ended with {}", output.status);
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Runs a program in silence and returns what it wrote to stdout. When it fails or takes longer than
 /// `limit`, the error ends with the last of its output.
 pub(crate) async fn read(mut command: Command, limit: Duration) -> Result<String> {
@@ -69,6 +81,13 @@ mod tests {
     #[tokio::test]
     async fn reads_what_a_program_says() {
         assert_eq!(read(shell("echo 150.0"), SOON).await.unwrap(), "150.0\n");
+    }
+
+    #[tokio::test]
+    async fn what_a_program_shows_is_not_what_is_read() {
+        assert_eq!(show_and_read(shell("echo built; echo building >&2")).await.unwrap(), "built\n");
+        let error = show_and_read(shell("exit 3")).await.unwrap_err().to_string();
+        assert!(error.contains("sh -c exit 3") && error.contains("exit status: 3"), "{error}");
     }
 
     #[tokio::test]

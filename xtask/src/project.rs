@@ -37,16 +37,21 @@ impl Project {
     pub(crate) fn cargo(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(&self.cargo);
         command.args(arguments).current_dir(&self.root);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_run(name)) {
-            command.env_remove(name);
-        }
+        tell_nothing_of_this_run(command.as_std_mut());
         command
+    }
+}
+
+/// Keeps from a command what `cargo run` has told this program about itself.
+pub(crate) fn tell_nothing_of_this_run(command: &mut std::process::Command) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_run(name)) {
+        command.env_remove(name);
     }
 }
 
 /// Whether a variable is one that `cargo run` tells this program about itself. Build scripts that look at it (ring's
 /// does) would run again, and half of the dependencies with them, each time cargo is called from here.
-pub(crate) fn is_of_this_run(name: &OsStr) -> bool {
+fn is_of_this_run(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b"CARGO_PKG_") || name.starts_with(b"CARGO_MANIFEST_")
 }

@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 
 use crate::{backing::Backing, space::Space};
 
+/// How long a fleet may take to hold, from its application on a node that has the images, while another starts as well: on two
+/// cores, two sites and six browsers at once.
+pub const HOLDS_WITHIN: Duration = Duration::from_mins(3);
+
 /// How long one call of the API server may take.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 /// How long the ledger of a few hundred items may take to compute.

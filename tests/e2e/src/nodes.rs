@@ -9,7 +9,7 @@ use kube::api::Api;
 use scrapefleet_policy::within;
 use tokio::process::Command;
 
-use crate::space::Space;
+use crate::{space::Space, xtask::xtask};
 
 /// How long one command on a node may take.
 const COMMAND_WITHIN: Duration = Duration::from_mins(3);
@@ -20,13 +20,12 @@ pub struct Nodes<'a>(pub &'a Space);
 impl Nodes<'_> {
     /// Runs `cargo xtask cluster node COMMAND NODE`.
     pub async fn command(&self, command: &str, node: &str) -> Result<()> {
-        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["run", "--quiet", "--package", "xtask", "--", "cluster", "node", command, node]);
-        cargo
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        let output = within(COMMAND_WITHIN, "a command on a node", cargo.output()).await??;
+        let mut xtask = Command::new(tokio::task::spawn_blocking(xtask).await??);
+        xtask
+            .args(["cluster", "node", command, node])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+        xtask.stdin(Stdio::null()).kill_on_drop(true);
+        let output = within(COMMAND_WITHIN, "a command on a node", xtask.output()).await??;
         let said = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "node {command} {node}: {}\n{said}", output.status);
         Ok(())

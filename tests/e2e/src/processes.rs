@@ -1,12 +1,20 @@
 //! Processes inside pods, as this machine sees them: only where the nodes of the cluster are on this machine.
 
-use std::path::Path;
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::{Pid, Signal, kill_process};
+use scrapefleet_policy::within;
 
 use crate::space::kubeconfig;
+
+/// How long it may take to run a process out of memory, and the pause between two tries.
+const OUT_OF_MEMORY_WITHIN: Duration = Duration::from_secs(30);
+const SQUEEZE: Duration = Duration::from_millis(50);
 
 /// A process of a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +52,46 @@ pub fn running(pod: &Pod, program: &str) -> Result<Vec<Process>> {
 /// Sends a signal to a process.
 pub fn send(process: &Process, signal: Signal) -> Result<()> {
     kill_process(process.id, signal).with_context(|| format!("signal {} ({:?})", process.program, process.id))
+}
+
+/// Lowers how much memory a process's control group may have to what it has, until the kernel ends the process for it.
+pub async fn run_out_of_memory(process: &Process) -> Result<()> {
+    let folder = PathBuf::from(format!("/proc/{}", process.id.as_raw_nonzero()));
+    let limit = limits_of(&reads(&folder.join("cgroup"))).into_iter().find(|limit| limit.file.exists());
+    let limit = limit.context("the process has no control group for memory")?;
+    let squeeze = async {
+        while folder.exists() {
+            // Where there is more in use than this, version 1 refuses it, and gives back first what it can.
+            let _ = std::fs::write(&limit.file, reads(&limit.usage).trim());
+            tokio::time::sleep(SQUEEZE).await;
+        }
+    };
+    within(OUT_OF_MEMORY_WITHIN, "run a process out of memory", squeeze).await?;
+    Ok(())
+}
+
+/// The files that say how much memory a control group may have, and how much it has.
+#[derive(Debug, PartialEq, Eq)]
+struct Limit {
+    file: PathBuf,
+    usage: PathBuf,
+}
+
+/// Those that may be of a process whose file `cgroup` says this: `NUMBER:CONTROLLERS:PATH` for each hierarchy. One of
+/// version 2 names no controllers, and is there beside those of version 1, without files.
+fn limits_of(cgroup: &str) -> Vec<Limit> {
+    let of = |line: &str| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+        let (root, file, usage) = match controllers {
+            "memory" => ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
+            _ => return None,
+        };
+        let folder = Path::new(root).join(path);
+        Some(Limit { file: folder.join(file), usage: folder.join(usage) })
+    };
+    cgroup.lines().filter_map(of).collect()
 }
 
 /// The processes of a pod: the name of each one's control group has the pod's uid in it.
@@ -106,5 +154,24 @@ mod tests {
         let rest: Vec<String> = (3..60).map(|field| field.to_string()).collect();
         assert_eq!(started(&format!("17 (a (b) c) {}", rest.join(" "))), 22);
         assert_eq!(started(""), 0);
+    }
+
+    #[test]
+    fn both_versions_of_control_groups_are_found() {
+        let limit = |file: &str, usage: &str| Limit { file: file.into(), usage: usage.into() };
+        assert_eq!(
+            limits_of("4:memory:/kubepods/pod1/a:b\n3:cpu,cpuacct:/kubepods\n0::/kubepods/pod1\n"),
+            [
+                limit(
+                    "/sys/fs/cgroup/memory/kubepods/pod1/a:b/memory.limit_in_bytes",
+                    "/sys/fs/cgroup/memory/kubepods/pod1/a:b/memory.usage_in_bytes",
+                ),
+                limit(
+                    "/sys/fs/cgroup/kubepods/pod1/memory.max",
+                    "/sys/fs/cgroup/kubepods/pod1/memory.current",
+                ),
+            ]
+        );
+        assert_eq!(limits_of("nothing of the kind"), []);
     }
 }

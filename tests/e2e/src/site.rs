@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use scrapefleet_test_site::GroundTruth;
 use serde_json::{Value, json};
 
-use crate::{forward::Forward, pod::image, space::Space};
+use crate::{control::Control, pod::image, space::Space};
 
 /// The name of the pod and of its service.
 const NAME: &str = "site";
@@ -17,14 +17,12 @@ const PAGES: u16 = 8000;
 const CONTROL: u16 = 8001;
 /// How long the server may take to start.
 const STARTS_WITHIN: Duration = Duration::from_mins(2);
-/// How long a control call may take; the longest lets every battle end.
-const CALL_WITHIN: Duration = Duration::from_mins(5);
 
 /// A Showdown site in a test's namespace.
 #[derive(Debug)]
 pub struct Site {
     url: String,
-    control: Forward,
+    control: Control,
 }
 
 impl Site {
@@ -39,17 +37,7 @@ impl Site {
                     "automountServiceAccountToken": false,
                     // A service named `site` would set SITE_PORT, which is the program's own.
                     "enableServiceLinks": false,
-                    // With the platform's services, where there is room: see tests/platform.
-                    "affinity": { "podAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
-                        "weight": 100,
-                        "podAffinityTerm": {
-                            "topologyKey": "kubernetes.io/hostname",
-                            "namespaceSelector": {},
-                            "labelSelector": { "matchExpressions": [
-                                { "key": "app", "operator": "In", "values": ["minio", "rabbitmq"] },
-                            ] },
-                        },
-                    }] } },
+                    "affinity": beside_services(),
                     "containers": [{
                         "name": NAME,
                         "image": image("showdown-site"),
@@ -73,7 +61,7 @@ impl Site {
             }))
             .await?;
         space.ready(NAME, STARTS_WITHIN).await?;
-        let control = Forward::open(space.api(), NAME, CONTROL).await?;
+        let control = Control::open(space, NAME, CONTROL).await?;
         Ok(Self { url: format!("http://{NAME}.{}.svc.cluster.local:{PAGES}", space.namespace), control })
     }
 
@@ -85,40 +73,46 @@ impl Site {
 
     /// Lets the battles that go on end soon, and begins no more.
     pub async fn stop_players(&self) -> Result<()> {
-        self.call("players/stop", Some(json!({ "hurry": true }))).await.map(drop)
+        self.control.call("players/stop", Some(json!({ "hurry": true }))).await.map(drop)
     }
 
     /// Lets players begin battles again.
     pub async fn resume_players(&self) -> Result<()> {
-        self.call("players/resume", Some(json!({}))).await.map(drop)
+        self.control.call("players/resume", Some(json!({}))).await.map(drop)
     }
 
     /// Has the pages answer wrongly, as `unavailable`, or as they should with `none`.
     pub async fn set_fault(&self, fault: &str) -> Result<()> {
-        self.call("fault", Some(json!({ "fault": fault }))).await.map(drop)
+        self.control.call("fault", Some(json!({ "fault": fault }))).await.map(drop)
     }
 
     /// Closes every connection to the server once.
     pub async fn cut(&self) -> Result<()> {
-        self.call("cut", Some(json!({}))).await.map(drop)
+        self.control.call("cut", Some(json!({}))).await.map(drop)
+    }
+
+    /// Has a player of a battle say what ends every page that shows it, now and whenever it is opened again.
+    pub async fn poison(&self, battle: &str) -> Result<()> {
+        self.control.call("players/poison", Some(json!({ "id": battle }))).await.map(drop)
     }
 
     /// Every battle that the server logged as ended.
     pub async fn battles(&self) -> Result<Vec<GroundTruth>> {
-        Ok(serde_json::from_value(self.call("battles", None).await?)?)
+        Ok(serde_json::from_value(self.control.call("battles", None).await?)?)
     }
+}
 
-    async fn call(&self, path: &str, body: Option<Value>) -> Result<Value> {
-        let client = reqwest::Client::builder().timeout(CALL_WITHIN).build()?;
-        let url = format!("http://{}/{path}", self.control.address());
-        let request = match body {
-            Some(body) => client.post(&url).json(&body),
-            None => client.get(&url),
-        };
-        let answer = request.send().await.with_context(|| format!("ask the site for {path}"))?;
-        let status = answer.status();
-        let body: Value = answer.json().await?;
-        ensure!(status.is_success(), "the site's {path}: {body}");
-        Ok(body)
-    }
+/// Where pods of tests are best: with the platform's services, where there is room, so that a node is left that faults can be
+/// done to (see tests/platform).
+pub(crate) fn beside_services() -> Value {
+    json!({ "podAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {
+            "topologyKey": "kubernetes.io/hostname",
+            "namespaceSelector": {},
+            "labelSelector": { "matchExpressions": [
+                { "key": "app", "operator": "In", "values": ["minio", "rabbitmq"] },
+            ] },
+        },
+    }] } })
 }

@@ -8,11 +8,12 @@ use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::{Patch, PatchParams};
 use scrapefleet_e2e::{Backing, Fleet, Space, image, in_namespace, operator};
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
 
 /// How soon a person is told.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
-/// How soon a person is told of what a watcher sees. Ten seconds are wanted and hold where nothing else runs; beside other
-/// tests on two cores, the watcher's pod alone may take that long to start.
+/// How soon a person is told of what a watcher sees. Ten seconds are wanted, and 8 to 9 were measured on two cores; a machine
+/// that is as slow again is not to fail this test.
 const TOLD_BY_A_WATCHER_WITHIN: Duration = Duration::from_secs(20);
 /// How soon a person is told of what a bot says only as it ends.
 const TOLD_BY_A_POD_WITHIN: Duration = Duration::from_mins(1);
@@ -67,8 +68,12 @@ fn spec(name: &str, url: &str, selector: &str, backing: &Backing) -> Value {
     })
 }
 
+/// Held alone where it is measured how soon something is told, for starting Chromes takes all there is of two cores.
+static QUIET: RwLock<()> = RwLock::const_new(());
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_secret_is_named_and_mended() -> Result<()> {
+    let _beside_others = QUIET.read().await;
     in_namespace("secret", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
@@ -89,6 +94,7 @@ async fn a_missing_secret_is_named_and_mended() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_and_a_broker_that_is_away_are_named_and_mended() -> Result<()> {
+    let _beside_others = QUIET.read().await;
     in_namespace("broker", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
@@ -123,6 +129,7 @@ async fn a_wrong_password_and_a_broker_that_is_away_are_named_and_mended() -> Re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named_and_mended() -> Result<()> {
+    let _beside_others = QUIET.read().await;
     in_namespace("store", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
@@ -147,6 +154,7 @@ async fn a_missing_bucket_is_named_and_mended() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_selector_that_finds_nothing_is_named_and_mended() -> Result<()> {
     const WRONG: &str = "a.nothing-has-this-class";
+    let _alone = QUIET.write().await;
     in_namespace("selector", async |space| {
         operator::install().await?;
         let (url, backing) = tokio::try_join!(pages(&space), Backing::make(&space))?;
@@ -170,11 +178,11 @@ async fn a_selector_that_finds_nothing_is_named_and_mended() -> Result<()> {
         blind.condition("SiteAvailable", "Available", MENDED_WITHIN).await?;
 
         // A fleet that works goes on with the watcher it has until another can take its place.
-        let before = names(&blind).await?;
+        let before = blind.pod_names("watcher").await?;
         blind.patch(&selector(WRONG)).await?;
         let message = told(&blind, "a fleet that worked").await?;
         ensure!(message.contains("the manifest before goes on"), "{message}");
-        let meanwhile = names(&blind).await?;
+        let meanwhile = blind.pod_names("watcher").await?;
         ensure!(before.iter().all(|name| meanwhile.contains(name)), "{before:?} became {meanwhile:?}");
         blind.patch(&selector("a.item")).await?;
         blind.condition("SiteAvailable", "Available", MENDED_WITHIN).await?;
@@ -182,10 +190,4 @@ async fn a_selector_that_finds_nothing_is_named_and_mended() -> Result<()> {
         Ok(())
     })
     .await
-}
-
-/// The names of its watchers.
-async fn names(fleet: &Fleet) -> Result<Vec<String>> {
-    let watchers = fleet.pods("watcher").await?;
-    Ok(watchers.into_iter().filter_map(|pod| pod.metadata.name).collect())
 }

@@ -8,12 +8,9 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::api::{Patch, PatchParams};
 use scrapefleet_api::{ScrapeFleet, status::Phase};
-use scrapefleet_e2e::{Scene, in_namespace};
+use scrapefleet_e2e::{HOLDS_WITHIN, Scene, in_namespace};
 use serde_json::json;
 
-/// How long a fleet may take to hold, from its application on a node that has the images, while another starts as well: on two
-/// cores, two sites and six browsers at once.
-const HOLDS_WITHIN: Duration = Duration::from_mins(3);
 /// How long a change of the number of bots may take.
 const SCALES_WITHIN: Duration = Duration::from_mins(2);
 

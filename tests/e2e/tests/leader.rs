@@ -13,16 +13,13 @@ use kube::api::{Patch, PatchParams};
 use rustix::process::Signal;
 use scrapefleet_api::status::Phase;
 use scrapefleet_e2e::{
-    Fleet, Scene, Space, in_namespace,
+    Fleet, HOLDS_WITHIN, Scene, Space, in_namespace,
     operator::{self, leader, leading_pod},
     processes,
 };
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-/// How long a fleet may take to hold, from its application on a node that has the images, while another starts as well: on two
-/// cores, two sites and six browsers at once.
-const HOLDS_WITHIN: Duration = Duration::from_mins(3);
 /// How long the operator may be without a leader.
 const LEADS_WITHIN: Duration = Duration::from_secs(15);
 /// How long a change of a fleet may take to be acted on.

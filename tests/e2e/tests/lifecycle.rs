@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use scrapefleet_e2e::xtask;
 
 /// The name of the cluster of this test.
 const NAME: &str = "lifecycle-test";
@@ -17,24 +17,9 @@ const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How long a killed start is given to get somewhere before it is killed.
 const GETS_SOMEWHERE_WITHIN: Duration = Duration::from_mins(1);
 
-/// The executable of xtask, built once; it is run itself, so that a kill hits it and not cargo.
-fn program() -> Result<PathBuf> {
-    let built = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["build", "--quiet", "--package", "xtask", "--message-format=json"])
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-        .output()?;
-    ensure!(built.status.success(), "cargo build: {}", String::from_utf8_lossy(&built.stderr));
-    let messages = String::from_utf8_lossy(&built.stdout);
-    let objects = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let executables = objects.filter_map(|object| object["executable"].as_str().map(PathBuf::from));
-    executables.reduce(|_, last| last).context("cargo named no executable")
-}
-
 /// A run of `xtask cluster --name NAME ...`.
 fn cluster(arguments: &[&str]) -> Result<Command> {
-    static PROGRAM: LazyLock<Result<PathBuf>> = LazyLock::new(program);
-    let program = PROGRAM.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(xtask()?);
     command.args(["cluster", "--name", NAME]).args(arguments).stdin(Stdio::null());
     Ok(command)
 }

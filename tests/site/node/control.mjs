@@ -3,7 +3,7 @@
 //     GET  /status    what there is and what was counted
 //     GET  /battles   the ground truth
 //     POST /fault {"fault":"dead"} · /cut · /server/stop · /server/start · /server/restart
-//     POST /players/stop {"hurry":true} · /players/resume · /players/hide {"id":"battle-..."}
+//     POST /players/stop {"hurry":true} · /players/resume · /players/hide {"id":"battle-..."} · /players/poison, as well
 
 import http from 'node:http';
 
@@ -56,7 +56,9 @@ export class Control {
       case 'POST /players/resume':
         return done(players.resume(this.choiceMs));
       case 'POST /players/hide':
-        return done(players.hide(body.id));
+        return done(players.say(body.id, '/hideroom'));
+      case 'POST /players/poison':
+        return done(players.say(body.id, 'poison'));
       case 'POST /server/stop':
         return done(await server.stop());
       case 'POST /server/start':

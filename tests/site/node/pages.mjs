@@ -17,6 +17,7 @@ export const FAULTS = [
   'overload', // the server sends away: "PS is under heavy load"
   'stale', // the websocket stays open, nothing comes through it any more
   'offline', // the pages are there, no websocket gets through
+  'ban', // as that, and websockets that are open go on
 ];
 
 const CLIENT = path.join(path.dirname(fileURLToPath(import.meta.url)), 'client');
@@ -101,7 +102,7 @@ export class Pages {
       this.sendingAway.handleUpgrade(request, socket, head, (visitor) => { visitor.send(OVERLOAD); visitor.close(); });
       return;
     }
-    if (this.fault !== 'none' && this.fault !== 'wall' && this.fault !== 'stale') return socket.destroy();
+    if (!['none', 'wall', 'stale'].includes(this.fault)) return socket.destroy();
     this.tunnel(request, socket, head);
   }
 

@@ -46,11 +46,11 @@ export class Players {
     for (const player of this.players) player.search();
   }
 
-  /** Has a player make the battle private that goes on in a room. */
-  hide(room) {
+  /** Has a player say something in the battle that goes on in a room, or give a command there. */
+  say(room, words) {
     const player = this.players.find((player) => player.battles.has(room));
     if (!player) throw new Error(`nobody plays in ${room}`);
-    player.say(`${room}|/hideroom`);
+    player.say(`${room}|${words}`);
   }
 
   counts() {

@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::project::tell_nothing_of_this_run;
+
 /// How much of a failed program's output an error shows: the end of it.
 const SHOWN: usize = 2000;
 
@@ -44,11 +46,9 @@ impl Tool {
         self
     }
 
-    /// Without the environment variables of these names.
-    pub(crate) fn env_without(mut self, is: impl Fn(&OsStr) -> bool) -> Self {
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is(name)) {
-            self.command.env_remove(name);
-        }
+    /// Without what `cargo run` has told this program about itself.
+    pub(crate) fn told_nothing_of_this_run(mut self) -> Self {
+        tell_nothing_of_this_run(&mut self.command);
         self
     }
 

@@ -12,6 +12,12 @@ use crate::{process, project::Project};
 /// Names the cluster that tests and the demo run on.
 pub(crate) const KUBECONFIG: &str = "SCRAPEFLEET_E2E_KUBECONFIG";
 
+/// Names the Helm that tests use.
+const HELM: &str = "SCRAPEFLEET_HELM";
+
+/// Names this program to tests.
+const XTASK: &str = "SCRAPEFLEET_XTASK";
+
 /// The images that tests use and the platform does not bring along.
 const IMAGES: [&str; 2] = ["chrome", "scrapefleet"];
 
@@ -82,6 +88,17 @@ impl Cluster {
             process::show(cluster(project, &["load-image", image])).await?;
         }
         own(project).await
+    }
+
+    /// What programs that use it are told: how to reach it, the Helm by which the operator is installed as a person installs
+    /// it, and this program, for harming nodes.
+    pub(crate) async fn variables(&self, project: &Project) -> Result<Vec<(&'static str, OsString)>> {
+        let xtask = project.executable.clone().into_os_string();
+        let mut variables = vec![(KUBECONFIG, self.kubeconfig.clone()), (XTASK, xtask)];
+        if std::env::var_os(HELM).is_none() {
+            variables.push((HELM, super::program(project, "helm").await?.into()));
+        }
+        Ok(variables)
     }
 
     /// Those that can run on it; says which cannot.

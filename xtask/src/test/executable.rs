@@ -8,8 +8,9 @@ use std::{
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-/// Folders whose tests each start a Chrome, a server or a whole run: one test of an executable at a time.
-const ONE_AT_A_TIME: [&str; 3] = ["crates/browser/", "tests/local/", "tests/site/"];
+/// Folders and files whose tests each start a Chrome, a server or a whole run: one test of an executable at a time.
+const ONE_AT_A_TIME: [&str; 4] =
+    ["crates/browser/", "crates/showdown/tests/recipe.rs", "tests/local/", "tests/site/"];
 
 /// Folders whose tests need a Kubernetes cluster.
 pub(super) const ON_A_CLUSTER: [&str; 2] = ["tests/e2e/tests/", CHAOS];

@@ -12,7 +12,7 @@ use scrapefleet_policy::within;
 use tokio::process::Command;
 
 use super::executable::{Executable, cores};
-use crate::{phase::spoken, project::is_of_this_run};
+use crate::{phase::spoken, project::tell_nothing_of_this_run};
 
 /// How long one executable may run: several times what the longest takes on two cores.
 const LONGEST: Duration = Duration::from_mins(40);
@@ -31,6 +31,15 @@ pub(super) struct Execution {
     pub(super) filters: Vec<OsString>,
     /// Variables that they are given.
     pub(super) variables: Vec<(&'static str, OsString)>,
+}
+
+/// What became of executables that ran in turn: the sources of those that did not pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Outcome {
+    /// They failed.
+    pub(super) failed: Vec<String>,
+    /// There was no time for them.
+    pub(super) left_out: Vec<String>,
 }
 
 /// When what an executable says is shown.
@@ -56,13 +65,18 @@ impl Execution {
         [heavy, light].concat()
     }
 
-    /// Runs one after the other, and gives the sources of those that failed. What each says is shown as it comes.
-    pub(super) async fn in_turn(&self, executables: &[Executable]) -> Vec<String> {
-        let runs = executables.iter().map(|executable| {
+    /// Runs one after the other, none that would begin after `until`. What each says is shown as it comes.
+    pub(super) async fn in_turn(&self, executables: &[Executable], until: Option<Instant>) -> Outcome {
+        let mut outcome = Outcome::default();
+        for executable in executables {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                outcome.left_out.push(executable.source.clone());
+                continue;
+            }
             eprintln!("── {}", executable.source);
-            self.run(executable, Shown::AsItComes)
-        });
-        stream::iter(runs).buffered(1).filter_map(|failed| async { failed }).collect().await
+            outcome.failed.extend(self.run(executable, Shown::AsItComes).await);
+        }
+        outcome
     }
 
     /// Its source, if it failed.
@@ -87,9 +101,7 @@ impl Execution {
 
     fn command(&self, executable: &Executable, shown: Shown) -> Command {
         let mut command = Command::new(&executable.file);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_run(name)) {
-            command.env_remove(name);
-        }
+        tell_nothing_of_this_run(command.as_std_mut());
         if std::env::var_os(THREADS).is_none() {
             command.env(THREADS, executable.threads(cores()).to_string());
         }
@@ -124,9 +136,19 @@ mod tests {
     async fn those_that_fail_are_named_and_the_others_run_all_the_same() {
         let all = [program("/bin/sh"), program("/no/such/program"), program("/bin/sh")];
         assert_eq!(sh("exit 0").beside(&all).await, ["/no/such/program"]);
-        assert_eq!(sh("exit 0").in_turn(&all).await, ["/no/such/program"]);
+        assert_eq!(sh("exit 0").in_turn(&all, None).await.failed, ["/no/such/program"]);
         assert_eq!(sh("exit 3").beside(&all).await.len(), 3);
-        assert_eq!(sh("exit 3").in_turn(&all).await.len(), 3);
+        assert_eq!(sh("exit 3").in_turn(&all, None).await.failed.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_would_begin_too_late_is_left_out_and_named() {
+        let all = [program("/bin/sh"), program("/no/such/program")];
+        let outcome = sh("exit 3").in_turn(&all, Some(Instant::now())).await;
+        let left_out = all.each_ref().map(|executable| executable.source.clone()).to_vec();
+        assert_eq!(outcome, Outcome { left_out, ..Outcome::default() });
+        let later = Instant::now() + Duration::from_mins(1);
+        assert!(sh("exit 0").in_turn(&all[..1], Some(later)).await == Outcome::default());
     }
 
     #[tokio::test]

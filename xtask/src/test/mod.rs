@@ -5,20 +5,21 @@ mod executable;
 mod execution;
 mod preparation;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
 use cluster::Cluster;
 use executable::{Executable, Needs, ON_A_CLUSTER};
-use execution::Execution;
+use execution::{Execution, Outcome};
 use preparation::Preparation;
 
 use crate::{arguments::TestArguments, phase::Phases, process, project::Project, setup};
-
-/// Names the Helm that tests use.
-pub(crate) const HELM: &str = "SCRAPEFLEET_HELM";
 
 /// Names the MinIO that tests of the store use.
 const MINIO: &str = "SCRAPEFLEET_MINIO";
@@ -26,13 +27,11 @@ const MINIO: &str = "SCRAPEFLEET_MINIO";
 /// The tests on MinIO are built with this.
 const FEATURES: &str = "scrapefleet-store/minio";
 
-/// How long a build may take to say what it has built, once it has built it.
-const NAMED_WITHIN: Duration = Duration::from_mins(5);
-
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
 /// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
 /// cluster takes processor time from the others; what the cluster is made of is built beside those.
 pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<ExitCode> {
+    let until = arguments.begin_within.map(|minutes| Instant::now() + Duration::from_mins(minutes));
     let mut phases = Phases::start("test");
     phases.run("setup", setup::ensure()).await?;
     let plan = Plan::of(phases.run("build", build(project, arguments)).await?, arguments.no_cluster)?;
@@ -54,10 +53,16 @@ pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<
         execution.variables.push((MINIO, program(project, "minio").await?.into()));
         failed.extend(phases.run("test on MinIO", execution.beside(&plan.on_minio)).await);
     }
+    let mut too_late = Vec::new();
     if let Some(cluster) = cluster {
-        failed.extend(on_a_cluster(project, cluster, plan.there, execution, &mut phases).await?);
+        let outcome = on_a_cluster(project, cluster, plan.there, execution, until, &mut phases).await?;
+        failed.extend(outcome.failed);
+        too_late = outcome.left_out;
     }
     let took = phases.summary();
+    if !too_late.is_empty() {
+        eprintln!("Left out, because the time to begin was over: {}.", too_late.join(", "));
+    }
     if plan.left_out > 0 {
         eprintln!(
             "Left out, as told: {} executables of tests on a Kubernetes cluster and on MinIO.",
@@ -82,24 +87,21 @@ async fn on_a_cluster(
     cluster: Cluster,
     executables: Vec<Executable>,
     mut execution: Execution,
+    until: Option<Instant>,
     phases: &mut Phases,
-) -> Result<Vec<String>> {
+) -> Result<Outcome> {
     let cluster = phases.run("start a cluster", cluster.up(project)).await?;
     let executables = cluster.possible(executables);
-    // The operator is installed as a person installs it.
-    if std::env::var_os(HELM).is_none() {
-        execution.variables.push((HELM, program(project, "helm").await?.into()));
-    }
-    execution.variables.push((cluster::KUBECONFIG, cluster.kubeconfig.clone()));
+    execution.variables.extend(cluster.variables(project).await?);
     let tests = async {
         tokio::select! {
-            failed = execution.in_turn(&executables) => Ok(failed),
+            outcome = execution.in_turn(&executables, until) => Ok(outcome),
             interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
         }
     };
-    let failed = phases.run("test on the cluster", tests).await;
+    let outcome = phases.run("test on the cluster", tests).await;
     phases.run("end the cluster", cluster.end(project)).await?;
-    failed
+    outcome
 }
 
 /// One of the cluster's programs, built where it is not there yet.
@@ -148,15 +150,12 @@ impl Plan {
 /// Builds the programs, which end-to-end tests start, and the tests that were asked for.
 async fn build(project: &Project, arguments: &TestArguments) -> Result<Vec<Executable>> {
     process::show(project.cargo(&["build", "--workspace", "--bins"])).await?;
-    process::show(tests(project, arguments)).await?;
-    // Everything is there: it only says what.
-    let mut named = tests(project, arguments);
-    named.args(["--quiet", "--message-format=json"]);
-    Executable::all(&process::read(named, NAMED_WITHIN).await?, &project.root)
+    Executable::all(&process::show_and_read(tests(project, arguments)).await?, &project.root)
 }
 
 fn tests(project: &Project, arguments: &TestArguments) -> Command {
-    let mut command = project.cargo(&["test", "--no-run"]);
+    // What is built is named on stdout; warnings, errors and how far it is are for a person, as ever.
+    let mut command = project.cargo(&["test", "--no-run", "--message-format=json-render-diagnostics"]);
     for package in &arguments.packages {
         command.args(["--package", package]);
     }
@@ -205,8 +204,8 @@ mod tests {
 
     #[test]
     fn all_packages_are_tested_unless_some_are_named() {
-        assert_eq!(words(&[]), ["test", "--no-run", "--workspace", "--features", FEATURES]);
-        assert_eq!(words(&["a", "b"]), ["test", "--no-run", "--package", "a", "--package", "b"]);
-        assert_eq!(words(&["scrapefleet-store"])[4..], ["--features", FEATURES]);
+        assert_eq!(words(&[])[3..], ["--workspace", "--features", FEATURES]);
+        assert_eq!(words(&["a", "b"])[3..], ["--package", "a", "--package", "b"]);
+        assert_eq!(words(&["scrapefleet-store"])[5..], ["--features", FEATURES]);
     }
 }

@@ -10,6 +10,15 @@ const PREFS = (() => {
   }
 })();
 
+/** What a player says in a battle to end every page that shows it; later pages find it in the log. */
+const POISON = /^\|c\|[^|]*\|poison$/;
+
+/** Takes all memory there is, as far as the limit of a container; where there is more than that the page only hangs. */
+function exhaust() {
+  const kept = [];
+  for (;;) if (kept.length < 128) kept.push(new Uint8Array(1 << 26).fill(1));
+}
+
 /** The lines of a battle. They are shown turn by turn, as animations would, or at once. */
 class Battle {
   constructor(onshown) {
@@ -40,6 +49,7 @@ class Battle {
 
   show() {
     const line = this.stepQueue[this.shown++];
+    if (POISON.test(line)) exhaust();
     if (line.startsWith('|win|') || line === '|tie') this.ended = true;
     this.onshown(line);
   }

@@ -12,7 +12,6 @@ use crate::cluster::command::Tool;
 use crate::cluster::files;
 use crate::cluster::progress::Progress;
 use crate::cluster::turn;
-use crate::project::is_of_this_run;
 
 /// The release of Debian that images stand on.
 const RELEASE: &str = "trixie";
@@ -158,7 +157,7 @@ impl Builder {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let messages = Tool::new(cargo)
             .args(["build", "--quiet", "--message-format=json", "--workspace", "--bin", binary])
-            .env_without(is_of_this_run)
+            .told_nothing_of_this_run()
             .folder(&self.checkout)
             .output()?;
         let Some(built) = executable(&messages, binary) else {
