@@ -159,6 +159,7 @@ mod tests {
             at: second(1_000),
             mended: Some(second(1_060)),
             noticed: None,
+            buried: None,
             victims: BTreeMap::new(),
             items: BTreeSet::new(),
             bots: 1,

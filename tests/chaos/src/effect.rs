@@ -22,6 +22,8 @@ pub struct Fault {
     pub mended: Option<Timestamp>,
     /// When the product was seen to act on it, where no pod's status shows it.
     pub noticed: Option<Timestamp>,
+    /// When the item that was struck was a dead letter.
+    pub buried: Option<Timestamp>,
     /// Uids of the pods that it struck, with the browsers that each had thrown away before.
     pub victims: BTreeMap<String, u64>,
     /// Items that were open in them.
@@ -78,6 +80,11 @@ pub fn effect(
             (Measure::Replaced, reading.replaced(noticed)),
         ],
         Strikes::Watcher => &[(Measure::TakenOver, reading.taken_over())],
+        Strikes::Item => &[
+            (Measure::Noticed, noticed),
+            (Measure::HeldAgain, held_again),
+            (Measure::Buried, fault.buried.map(|at| reading.after(at))),
+        ],
         Strikes::Service if fault.noticed.is_some() => {
             &[(Measure::Noticed, noticed), (Measure::Resumed, reading.resumed())]
         }
@@ -121,7 +128,7 @@ impl Reading<'_> {
         }
         let of_victim = |(uid, before): (&String, &u64)| {
             let pod = self.history.pods.get(uid)?;
-            if self.fault.scenario.strikes() == Strikes::Browser {
+            if self.fault.scenario.ends_browsers() {
                 let thrown = |said: &crate::history::Said| said.browser.abandoned > *before;
                 return pod.since(self.fault.at).find(|(_, said)| thrown(said)).map(|(at, _)| at);
             }
@@ -144,7 +151,7 @@ impl Reading<'_> {
     fn again(&self, item: &str) -> Option<Timestamp> {
         let opened = self.history.pods.iter().filter_map(|(uid, pod)| {
             let before = self.fault.victims.get(uid);
-            let rebuilt = self.fault.scenario.strikes() == Strikes::Browser;
+            let rebuilt = self.fault.scenario.ends_browsers();
             let sound = |abandoned: u64| match before {
                 None => true,
                 Some(before) => rebuilt && abandoned > *before,
@@ -252,6 +259,7 @@ mod tests {
             at: at(100),
             mended: None,
             noticed: None,
+            buried: None,
             victims: victims.iter().map(|uid| ((*uid).to_owned(), 1)).collect(),
             items: items.iter().map(|item| (*item).to_owned()).collect(),
             bots: 1,
@@ -326,6 +334,22 @@ mod tests {
             &BTreeSet::from(["x".to_owned()]),
         );
         assert_eq!(measured(&effect), [(Measure::TakenOver, 2.0)]);
+    }
+
+    #[test]
+    fn a_poisonous_item_is_buried_and_the_others_are_held_again() {
+        let looks = [
+            (99, Some(bot("working", 1, &["a", "poison"]))),
+            (102, Some(bot("working", 2, &["poison"]))),
+            (104, Some(bot("working", 3, &["a"]))),
+        ];
+        let history = history(vec![("x", pod("bot", 1, None, &looks))]);
+        let mut fault = fault(Scenario::PoisonItem, &["x"], &["a"]);
+        let seen = |fault: &Fault| effect(fault, &history, &BTreeMap::new(), &BTreeSet::new());
+        assert_eq!(seen(&fault).unseen, [Measure::Buried]);
+        fault.buried = Some(at(130));
+        let expected = [(Measure::Noticed, 2.0), (Measure::HeldAgain, 4.0), (Measure::Buried, 30.0)];
+        assert_eq!(measured(&seen(&fault)), expected);
     }
 
     #[test]

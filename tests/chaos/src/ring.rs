@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use scrapefleet_e2e::{Players, Scene, Space};
+use scrapefleet_e2e::{Gate, Players, Scene, Space};
 use scrapefleet_policy::within;
 use serde_json::json;
 use tokio::time::Instant;
@@ -54,16 +54,19 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<Report> {
     let began = observer::now();
+    say("starting a site with players, and a fleet");
+    let gate = Gate::start(space).await?;
     let spec = json!({
+        "store": { "s3": { "endpoint": gate.url() } },
         "bots": { "min": BOTS, "max": BOTS, "holdsPerBot": 20, "probe": "1s" },
         "watcher": { "standby": true },
     });
-    say("starting a site with players, and a fleet");
     let scene = Scene::with(space, PLAYERS, &spec).await?;
     let observer = Observer::start(&scene.fleet);
     let mut ground = Ground {
         space,
         scene: &scene,
+        gate: &gate,
         observer: &observer,
         rng: fastrand::Rng::with_seed(seed),
         repairs: Repairs::default(),
@@ -76,7 +79,7 @@ pub async fn run(
     if let Err(error) = faults {
         done.failures.push(format!("{error:#}"));
     }
-    ground.repairs.mend(space, &scene).await.context("what was harmed cannot be mended")?;
+    ground.mend().await.context("what was harmed cannot be mended")?;
     say("no battle begins any more; the fleet finishes");
     let truth = scene.wind_down(FINISHES_WITHIN).await?;
     let found = Found::read(&scene, truth).await?;
@@ -159,7 +162,8 @@ async fn see_effect(ground: &Ground<'_>, done: &Done) {
 }
 
 fn fail(done: &mut Done, failure: String) {
-    say(&failure);
+    // What explains it can be long, and is in the report.
+    say(failure.lines().next().unwrap_or_default());
     done.failures.push(failure);
 }
 

@@ -41,8 +41,13 @@ async fn browsers_are_replaced() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_and_watchers_are_replaced() -> Result<()> {
-    use Scenario::{DeadBot, DeletedPod, HungBot, WatcherKilled};
-    survive("pods", &[DeadBot, HungBot, DeletedPod, WatcherKilled]).await
+    use Scenario::{DeadBot, DeletedPod, EvictedPod, HungBot, WatcherKilled};
+    survive("pods", &[DeadBot, HungBot, DeletedPod, EvictedPod, WatcherKilled]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_ends_its_page_is_a_dead_letter_and_all_others_are_stored() -> Result<()> {
+    survive("item", &[Scenario::PoisonItem]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,16 +21,18 @@ const DRIVER: u16 = 4444;
 const SHARED_WITHIN: Duration = Duration::from_mins(4);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
 impl Ground<'_> {
     pub(super) async fn strike_browser(&mut self, scenario: Scenario) -> Result<Fault> {
         let (uid, name) = self.choose_bot()?;
         let pod = self.pod(&name).await?;
-        if matches!(scenario, Scenario::LoopingPage | Scenario::HungRenderer) {
+        let script = script(scenario);
+        if script.is_some() || scenario == Scenario::HungRenderer {
             let page = Page::of(self, &name).await?;
             within(SHARED_WITHIN, "wait until all items share a page", page.is_alone()).await??;
-            if scenario == Scenario::LoopingPage {
+            if let Some(script) = script {
                 let fault = self.fault(scenario, &[uid]);
-                page.loop_forever().await?;
+                page.run(script).await?;
                 return Ok(fault);
             }
         }
@@ -38,6 +40,18 @@ impl Ground<'_> {
         let fault = self.fault(scenario, &[uid]);
         processes::send(&target, signal)?;
         Ok(fault)
+    }
+}
+
+/// What the page is made to do, for ever.
+const fn script(scenario: Scenario) -> Option<&'static str> {
+    match scenario {
+        Scenario::LoopingPage => Some("for (;;) {}"),
+        // As far as the limit of the container.
+        Scenario::OutOfMemory => Some(
+            "const kept = []; for (;;) if (kept.length < 128) kept.push(new Uint8Array(1 << 26).fill(1));",
+        ),
+        _ => None,
     }
 }
 
@@ -97,10 +111,10 @@ impl Page {
         }
     }
 
-    async fn loop_forever(&self) -> Result<()> {
+    /// Has the page run a script a moment later: the driver answers when it has taken it.
+    async fn run(&self, script: &str) -> Result<()> {
         let url = format!("http://{}/session/{}/execute/sync", self.forward.address(), self.session);
-        let script = json!({ "script": "setTimeout(() => { for (;;) {} }, 50)", "args": [] });
-        // The driver answers when the script has returned, which it does before the loop begins.
+        let script = json!({ "script": format!("setTimeout(() => {{ {script} }}, 50)"), "args": [] });
         let status = self.client.post(url).json(&script).send().await?.status();
         ensure!(status.is_success(), "the driver answered {status}");
         Ok(())

@@ -1,7 +1,10 @@
 //! Doing harm, and mending it.
 
+mod broker;
 mod browser;
 mod cut;
+mod deadlock;
+mod item;
 mod node;
 mod pod;
 mod repair;
@@ -10,7 +13,8 @@ mod watcher;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
-use scrapefleet_e2e::{Scene, Space};
+use kube::api::EvictParams;
+use scrapefleet_e2e::{Gate, Scene, Space};
 use scrapefleet_policy::within;
 
 pub use repair::Repairs;
@@ -26,6 +30,8 @@ pub struct Ground<'a> {
     pub space: &'a Space,
     /// The fleet, its site, its broker, its bucket.
     pub scene: &'a Scene,
+    /// The fleet's way to its bucket.
+    pub gate: &'a Gate,
     /// Knows the fleet's pods.
     pub observer: &'a Observer,
     /// Chooses among them.
@@ -43,6 +49,7 @@ impl Ground<'_> {
             Strikes::Node => self.strike_node(scenario).await,
             Strikes::Watcher => self.strike_watcher(scenario).await,
             Strikes::Service => self.strike_service(scenario).await,
+            Strikes::Item => self.strike_item(scenario).await,
         };
         done.with_context(|| format!("the fault {} cannot be done", scenario.name()))
     }
@@ -50,6 +57,13 @@ impl Ground<'_> {
     /// A pod of the fleet as the API server has it.
     async fn pod(&self, name: &str) -> Result<Pod> {
         Ok(within(CALL_WITHIN, "read a pod", self.space.api::<Pod>().get(name)).await??)
+    }
+
+    /// Asks a pod of the fleet to make room.
+    async fn evict(&self, name: &str) -> Result<()> {
+        let (pods, how) = (self.space.api::<Pod>(), EvictParams::default());
+        within(CALL_WITHIN, "evict a pod", pods.evict(name, &how)).await??;
+        Ok(())
     }
 
     /// The uid and the name of a live bot, one that holds something where there is one.
@@ -65,10 +79,15 @@ impl Ground<'_> {
         Ok((uid.clone(), name.clone()))
     }
 
+    /// Mends everything that is to be mended.
+    pub async fn mend(&mut self) -> Result<()> {
+        self.repairs.mend(self.space, &self.scene.site, self.gate).await
+    }
+
     /// Waits until the fault has lasted, and mends it.
     async fn outlast(&mut self, mut fault: Fault) -> Result<Fault> {
         tokio::time::sleep(fault.scenario.lasts()).await;
-        self.repairs.mend(self.space, self.scene).await?;
+        self.mend().await?;
         fault.mended = Some(crate::observer::now());
         Ok(fault)
     }
@@ -87,6 +106,7 @@ impl Ground<'_> {
             at,
             mended: None,
             noticed: None,
+            buried: None,
             victims: victims.collect(),
             items,
             bots: bots.count(),

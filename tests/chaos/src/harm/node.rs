@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 use scrapefleet_e2e::{Nodes, Space};
 use scrapefleet_policy::within;
 
@@ -41,10 +41,8 @@ impl Ground<'_> {
         self.repairs.owe(Repair::Uncordon(node.to_owned()));
         cordon(self.space, node, true).await?;
         let fault = self.fault(Scenario::DrainedNode, victims);
-        let pods = self.space.api::<Pod>();
         for name in on_it {
-            let how = EvictParams::default();
-            within(CALL_WITHIN, "evict a pod", pods.evict(&name, &how)).await??;
+            self.evict(&name).await?;
         }
         self.outlast(fault).await
     }

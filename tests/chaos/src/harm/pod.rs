@@ -1,17 +1,19 @@
-//! Harm to a bot: its process, or its pod.
+//! Harm to a bot: its process, its memory, or its pod.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, EvictParams};
+use kube::api::DeleteParams;
 use rustix::process::Signal;
 use scrapefleet_e2e::processes;
 use scrapefleet_policy::within;
 
-use super::{CALL_WITHIN, Ground};
+use super::{CALL_WITHIN, Ground, deadlock::Deadlock, repair::Repair};
 use crate::{Scenario, effect::Fault};
 
 /// The program of a bot.
 const PROGRAM: &str = "scrapefleet";
+/// Its thread that watches all others.
+const WATCHDOG: &str = "watchdog";
 
 impl Ground<'_> {
     pub(super) async fn strike_bot(&mut self, scenario: Scenario) -> Result<Fault> {
@@ -22,10 +24,15 @@ impl Ground<'_> {
         match scenario {
             Scenario::DeadBot => _ = processes::signal(&pod, PROGRAM, Signal::KILL)?,
             Scenario::HungBot => _ = processes::signal(&pod, PROGRAM, Signal::STOP)?,
-            Scenario::EvictedPod => {
-                let how = EvictParams::default();
-                within(CALL_WITHIN, "evict a pod", pods.evict(&name, &how)).await??;
+            Scenario::BotOutOfMemory => {
+                let bot = processes::running(&pod, PROGRAM)?.into_iter().next().context("no bot")?;
+                processes::run_out_of_memory(&bot).await?;
             }
+            Scenario::DeadlockedBot => {
+                let bot = processes::running(&pod, PROGRAM)?.into_iter().next().context("no bot")?;
+                self.repairs.owe(Repair::Unlock(Deadlock::of(&bot, WATCHDOG)?));
+            }
+            Scenario::EvictedPod => self.evict(&name).await?,
             _ => {
                 let how = DeleteParams::default();
                 within(CALL_WITHIN, "delete a pod", pods.delete(&name, &how)).await??;

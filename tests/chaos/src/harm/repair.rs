@@ -3,20 +3,22 @@
 use anyhow::Result;
 use rustix::process::Signal;
 use scrapefleet_e2e::{
-    Nodes, Scene, Space,
+    Gate, Nodes, Site, Space,
     processes::{self, Process},
 };
 
-use super::{cut::Cut, node::cordon};
+use super::{broker::forget_timeout, cut::Cut, deadlock::Deadlock, node::cordon};
 
 /// A node that every cluster has.
 const ANY_NODE: &str = "node1";
 
 /// One thing to mend.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Repair {
     /// Stopped processes go on.
     Continue(Vec<Process>),
+    /// The threads of a process go on.
+    Unlock(Deadlock),
     /// A node is brought back: the command, and the node.
     Node(&'static str, String),
     /// A node takes pods again.
@@ -25,8 +27,12 @@ pub(super) enum Repair {
     Reconnect(Cut),
     /// Whatever of the cluster itself is not running is started.
     Cluster,
+    /// The broker leaves consumers what they have.
+    ConsumerTimeout,
     /// The site answers as it should.
     Site,
+    /// The object store does.
+    Gate,
 }
 
 /// What is not mended yet.
@@ -39,7 +45,7 @@ impl Repairs {
     }
 
     /// Mends everything that is owed; tries all of it and tells the first that failed.
-    pub async fn mend(&mut self, space: &Space, scene: &Scene) -> Result<()> {
+    pub(super) async fn mend(&mut self, space: &Space, site: &Site, gate: &Gate) -> Result<()> {
         let mut outcome = Ok(());
         for repair in std::mem::take(&mut self.0) {
             let mended = match repair {
@@ -50,12 +56,18 @@ impl Repairs {
                     }
                     Ok(())
                 }
+                Repair::Unlock(deadlock) => {
+                    drop(deadlock);
+                    Ok(())
+                }
                 Repair::Node(command, node) => Nodes(space).command(command, &node).await,
                 Repair::Uncordon(node) => cordon(space, &node, false).await,
                 Repair::Reconnect(cut) => cut.mend().await,
                 // Of the cluster, `start` starts everything that is not there; a node that is stays as it is.
                 Repair::Cluster => Nodes(space).command("start", ANY_NODE).await,
-                Repair::Site => scene.site.set_fault("none").await,
+                Repair::ConsumerTimeout => forget_timeout(space).await,
+                Repair::Site => site.set_fault("none").await,
+                Repair::Gate => gate.set_fault("none").await,
             };
             outcome = outcome.and(mended);
         }

@@ -9,15 +9,15 @@ use crate::{Scenario, effect::Fault};
 
 impl Ground<'_> {
     pub(super) async fn strike_watcher(&mut self, scenario: Scenario) -> Result<Fault> {
+        if scenario == Scenario::WatchersKilled {
+            return self.kill_watchers().await;
+        }
         let (uid, name) = {
             let seen = self.observer.seen();
             let active = seen.live("watcher").find(|(_, pod)| pod.last().is_some_and(|said| said.active));
             let (uid, pod) = active.context("no watcher says that it is the active one")?;
             (uid.clone(), pod.name.clone())
         };
-        if scenario == Scenario::WatchersKilled {
-            return self.kill_watchers().await;
-        }
         let pod = self.pod(&name).await?;
         let fault = self.fault(scenario, &[uid]);
         if scenario == Scenario::WatcherKilled {
