@@ -1,6 +1,6 @@
 //! The operator, installed as a person installs it: with Helm.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -31,18 +31,48 @@ pub async fn install() -> Result<()> {
 }
 
 async fn upgrade() -> Result<()> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/scrapefleet");
-    let values = chart.join("ci/test-cluster-values.yaml");
-    let mut helm = helm()?;
-    helm.args(["upgrade", "--install", RELEASE]).arg(&chart);
-    helm.args(["--namespace", NAMESPACE, "--create-namespace", "--wait", "--timeout", "2m", "--values"]);
-    helm.arg(&values);
+    upgrade_to(&chart(), &[]).await
+}
+
+/// The chart of this checkout.
+#[must_use]
+pub fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/scrapefleet")
+}
+
+/// Installs a chart, or upgrades to it, with the values of the test cluster and these, and waits until it is ready.
+pub async fn upgrade_to(chart: &Path, values: &[&str]) -> Result<()> {
+    let mut helm = helm("upgrade")?;
+    helm.arg("--install")
+        .arg(RELEASE)
+        .arg(chart)
+        .arg("--values")
+        .arg(self::chart().join("ci/test-cluster-values.yaml"));
+    helm.args(["--create-namespace", "--wait", "--timeout", "2m"]);
+    for value in values {
+        helm.args(["--set", value]);
+    }
     run(helm).await
 }
 
-/// Helm: that of the test cluster, or the one on the path.
-fn helm() -> Result<Command> {
+/// Runs the chart's own test.
+pub async fn test() -> Result<()> {
+    let mut helm = helm("test")?;
+    helm.args([RELEASE, "--timeout", "1m"]);
+    run(helm).await
+}
+
+/// Removes what the chart has installed.
+pub async fn uninstall() -> Result<()> {
+    let mut helm = helm("uninstall")?;
+    helm.args([RELEASE, "--wait", "--timeout", "1m"]);
+    run(helm).await
+}
+
+/// A command of Helm, that of the test cluster or the one on the path, in the operator's namespace.
+fn helm(command: &str) -> Result<Command> {
     let mut helm = Command::new(std::env::var_os("SCRAPEFLEET_HELM").unwrap_or_else(|| "helm".into()));
+    helm.args([command, "--namespace", NAMESPACE]);
     helm.env("KUBECONFIG", kubeconfig()?).stdin(Stdio::null()).kill_on_drop(true);
     Ok(helm)
 }

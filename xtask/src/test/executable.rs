@@ -18,9 +18,13 @@ pub(super) const ON_A_CLUSTER: [&str; 2] = ["tests/e2e/tests/", CHAOS];
 /// The folder of those that harm what the cluster is made of.
 const CHAOS: &str = "tests/chaos/tests/";
 
-/// Tests of others that do: nodes, processes on them, clusters of their own.
-const OWN_CLUSTER_ONLY: [&str; 3] =
-    ["tests/e2e/tests/leader.rs", "tests/e2e/tests/lifecycle.rs", "tests/e2e/tests/nodes.rs"];
+/// Tests of others that do: nodes, processes on them, the operator that others use, clusters of their own.
+const OWN_CLUSTER_ONLY: [&str; 4] = [
+    "tests/e2e/tests/chart.rs",
+    "tests/e2e/tests/leader.rs",
+    "tests/e2e/tests/lifecycle.rs",
+    "tests/e2e/tests/nodes.rs",
+];
 
 /// The tests on a real object store, whose program is one of the cluster's.
 const ON_MINIO: &str = "crates/store/tests/s3/main.rs";
