@@ -65,6 +65,12 @@ pub(crate) fn load(
         .arg(archive.path())
         .run()
         .with_context(|| format!("give image {} to {}", built.image.name, node.name()))?;
+    let images = ctr().args(["images", "ls"]).output()?;
+    let superseded = superseded(&images);
+    if !superseded.is_empty() {
+        let forget = ctr().args(["images", "rm"]).args(superseded);
+        forget.run().with_context(|| format!("forget earlier images on {}", node.name()))?;
+    }
     Ok(Some(archive.as_file().metadata()?.len()))
 }
 
@@ -108,6 +114,22 @@ fn has_image(listing: &str, name: &str, digest: &str) -> bool {
     })
 }
 
+/// The names of images in a listing of `ctr images ls` that no tag leads to any more: by its digest, and by the id of its
+/// configuration, an image stays known after another has taken its tag, and stays on the disk.
+fn superseded(listing: &str) -> Vec<&str> {
+    let images: Vec<_> = listing.lines().skip(1).filter_map(name_and_digest).collect();
+    let is_tag = |name: &str| !name.contains('@') && !name.starts_with("sha256:");
+    let tagged: HashSet<_> =
+        images.iter().filter(|(name, _)| is_tag(name)).map(|(_, digest)| *digest).collect();
+    images.into_iter().filter(|(_, digest)| !tagged.contains(digest)).map(|(name, _)| name).collect()
+}
+
+/// The fields REF and DIGEST of a line of a listing.
+fn name_and_digest(line: &str) -> Option<(&str, &str)> {
+    let mut fields = line.split_whitespace();
+    Some((fields.next()?, fields.nth(1)?))
+}
+
 /// The blobs a node lacks, of those an image needs.
 fn missing<'a>(needed: &'a [String], known: &str) -> Vec<&'a String> {
     let known: HashSet<&str> = known.lines().map(str::trim).collect();
@@ -125,6 +147,26 @@ mod tests {
         assert!(has_image(listing, "localhost/a:dev", "sha256:1"));
         assert!(!has_image(listing, "localhost/a:dev", "sha256:2"));
         assert!(!has_image(listing, "localhost/a", "sha256:1"));
+    }
+
+    #[test]
+    fn an_image_whose_tag_another_has_taken_is_superseded() {
+        let line = |name: &str, digest: &str| {
+            format!("{name} application/vnd.oci.image.manifest.v1+json {digest} 9 MiB -")
+        };
+        let listing = [
+            "REF TYPE DIGEST SIZE PLATFORMS LABELS".to_owned(),
+            line("localhost:5000/a:dev", "sha256:2"),
+            line("docker.io/library/import-2026-11-22@sha256:1", "sha256:1"),
+            line("docker.io/library/import-2026-11-22@sha256:2", "sha256:2"),
+            line("sha256:c1", "sha256:1"),
+            line("sha256:c2", "sha256:2"),
+        ];
+        assert_eq!(
+            superseded(&listing.join("\n")),
+            ["docker.io/library/import-2026-11-22@sha256:1", "sha256:c1"]
+        );
+        assert!(superseded("").is_empty());
     }
 
     #[test]
