@@ -47,10 +47,15 @@ impl Drop for Forward {
 }
 
 /// Carries one connection. When the pod cannot be reached the client sees its connection closed, as it would without
-/// anything in between.
+/// anything in between, and a person who reads the test's output sees why.
 async fn carry(mut client: TcpStream, pods: Api<Pod>, pod: String, port: u16) {
-    let Ok(mut forwarder) = pods.portforward(&pod, &[port]).await else { return };
-    if let Some(mut stream) = forwarder.take_stream(port) {
-        let _ = copy_bidirectional(&mut client, &mut stream).await;
+    match pods.portforward(&pod, &[port]).await {
+        Ok(mut forwarder) => {
+            if let Some(mut stream) = forwarder.take_stream(port) {
+                // However it ends, it ends for both sides.
+                let _ = copy_bidirectional(&mut client, &mut stream).await;
+            }
+        }
+        Err(error) => eprintln!("no way to port {port} of pod {pod}: {error}"),
     }
 }

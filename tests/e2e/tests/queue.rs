@@ -96,9 +96,11 @@ async fn two_fleets_on_one_broker_do_not_touch_each_other() {
     one.queue().publish(vec![task("mine", "default")]).await.unwrap();
     let mut consumer = other.queue().consume(broker::options(1, &["default"])).await.unwrap();
     let got = within(Duration::from_secs(1), "nothing", consumer.next()).await;
-    assert!(got.is_err(), "the task of one fleet came to the other");
+    assert!(got.is_err(), "something came to the fleet that has no task: {got:?}");
     let lock = one.queue().try_lock("watcher").await.unwrap();
-    assert!(lock.is_some() && other.queue().try_lock("watcher").await.unwrap().is_some());
+    let another = other.queue().try_lock("watcher").await.unwrap();
+    assert!(lock.is_some(), "the lock of a new fleet was taken");
+    assert!(another.is_some(), "the lock of one fleet kept that of the other");
     rabbitmq::delete(&other.options()).await.unwrap();
     assert_eq!(one.queue().pending().await.unwrap().len(), 1);
 }

@@ -66,8 +66,7 @@ pub async fn what_is_no_task_becomes_a_dead_letter<H: Harness>(harness: H) {
     }
     // Replayed by a program that still cannot read it, it ends where it was, whole.
     scene.queue.replay(&item("tomorrow")).await.unwrap();
-    nothing(&mut scene.consumer(2).await).await;
-    let letters = scene.letters(messages.len()).await;
+    let letters = scene.letters_and_no_task(messages.len()).await;
     let raw = letters.iter().find(|l| l.item == Some(item("tomorrow"))).unwrap().raw.clone().unwrap();
     let raw: Value = serde_json::from_str(&raw).unwrap();
     assert_eq!(raw["schemaVersion"], 99);
@@ -99,8 +98,7 @@ pub async fn what_is_no_task_can_be_purged<H: Harness>(harness: H) {
     for message in [b"{oh no".to_vec(), b"\xff\x00\xfe".to_vec(), of_version(99)] {
         scene.harness.put_raw(&lane(LANE), &message).await;
     }
-    nothing(&mut scene.consumer(2).await).await;
-    let letters = scene.letters(3).await;
+    let letters = scene.letters_and_no_task(3).await;
     let nobodys = letters.iter().find(|letter| letter.item.is_none()).unwrap();
     assert_eq!(scene.queue.purge(std::slice::from_ref(nobodys)).await.unwrap(), 1);
     let left = scene.letters(2).await;

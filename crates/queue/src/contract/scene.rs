@@ -144,6 +144,15 @@ impl<H: Harness> Scene<H> {
         assert!(found.is_some(), "there are not {count} dead letters but {:?}", seen().await);
         found.unwrap_or_default()
     }
+
+    /// The same while a consumer waits for tasks all along, of which none must come.
+    pub(super) async fn letters_and_no_task(&self, count: usize) -> Vec<DeadLetter> {
+        let mut consumer = self.consumer(2).await;
+        tokio::select! {
+            came = consumer.next() => panic!("no task should come, but {came:?} did"),
+            letters = self.letters(count) => letters,
+        }
+    }
 }
 
 /// The next task, which must come.
