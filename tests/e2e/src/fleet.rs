@@ -157,6 +157,14 @@ impl Fleet {
         Ok(self.pods(role).await?.into_iter().filter_map(|pod| pod.metadata.name).collect())
     }
 
+    /// The uids of all its pods that [`Fleet::pods`] finds, sorted: equal as long as no pod is touched.
+    pub async fn pod_uids(&self) -> Result<Vec<String>> {
+        let pods = [self.pods("bot").await?, self.pods("watcher").await?].concat();
+        let mut uids: Vec<_> = pods.into_iter().filter_map(|pod| pod.metadata.uid).collect();
+        uids.sort();
+        Ok(uids)
+    }
+
     /// The ledger, computed from outside; it must balance.
     pub async fn balanced_ledger(&self, backing: &Backing) -> Result<Ledger> {
         let ledger = self.ledger_of(&self.get().await?, backing).await?;

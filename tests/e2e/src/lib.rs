@@ -8,11 +8,11 @@
 mod await_condition;
 mod backing;
 mod cable;
-mod control;
 mod evidence;
 mod fleet;
 mod forward;
 mod gate;
+mod node_program;
 mod nodes;
 pub mod operator;
 mod pod;

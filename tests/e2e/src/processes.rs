@@ -49,6 +49,11 @@ pub fn running(pod: &Pod, program: &str) -> Result<Vec<Process>> {
     Ok(found)
 }
 
+/// The first of them: of most programs a pod has one.
+pub fn one(pod: &Pod, program: &str) -> Result<Process> {
+    running(pod, program)?.into_iter().next().context("no process")
+}
+
 /// Sends a signal to a process.
 pub fn send(process: &Process, signal: Signal) -> Result<()> {
     kill_process(process.id, signal).with_context(|| format!("signal {} ({:?})", process.program, process.id))

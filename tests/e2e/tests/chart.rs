@@ -10,22 +10,14 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, ResourceExt};
-use scrapefleet_e2e::{Fleet, HOLDS_WITHIN, Scene, in_namespace, operator};
+use kube::Api;
+use scrapefleet_e2e::{HOLDS_WITHIN, Scene, in_namespace, operator};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
 /// How long a change of a fleet may take to be acted on.
 const ACTS_WITHIN: Duration = Duration::from_mins(1);
-
-/// The pods of a fleet that are to stay.
-async fn pods(fleet: &Fleet) -> Result<Vec<String>> {
-    let pods = [fleet.pods("bot").await?, fleet.pods("watcher").await?].concat();
-    let mut uids: Vec<_> = pods.iter().filter_map(ResourceExt::uid).collect();
-    uids.sort();
-    Ok(uids)
-}
 
 /// The chart of the commit before this one, unpacked; that of this checkout where there is no history.
 async fn chart_before(folder: &TempDir) -> Result<PathBuf> {
@@ -52,26 +44,26 @@ async fn no_bot_notices_that_the_chart_is_upgraded_removed_and_installed_again()
         let before = chart_before(&folder).await?;
         let scene = Scene::start(&space, &json!({})).await?;
         scene.fleet.holds(2, HOLDS_WITHIN).await?;
-        let working = pods(&scene.fleet).await?;
+        let working = scene.fleet.pod_uids().await?;
 
         // Operators are exchanged, whatever else differs.
         operator::upgrade_to(&before, &["podAnnotations.chart=before"]).await?;
         operator::upgrade_to(&operator::chart(), &[]).await?;
         operator::test().await?;
-        ensure!(pods(&scene.fleet).await? == working, "an upgrade touched pods: there were {working:?}");
+        ensure!(scene.fleet.pod_uids().await? == working, "an upgrade touched pods: there were {working:?}");
 
         operator::uninstall().await?;
         let definitions: Api<CustomResourceDefinition> = Api::all(space.client.clone());
         let definition = definitions.get("scrapefleets.scrapefleet.io").await?;
         ensure!(definition.metadata.deletion_timestamp.is_none(), "the definition went with the chart");
         ensure!(scene.fleet.get().await?.metadata.deletion_timestamp.is_none(), "so did the fleet");
-        ensure!(pods(&scene.fleet).await? == working, "the removal touched pods: there were {working:?}");
+        ensure!(scene.fleet.pod_uids().await? == working, "the removal touched pods: there were {working:?}");
 
         operator::upgrade_to(&operator::chart(), &[]).await?;
         scene.fleet.patch(&json!({ "spec": { "bots": { "max": 2, "min": 2 } } })).await?;
         let two = async || Ok((scene.fleet.pods("bot").await?.len() == 2).then_some(()));
         space.until("the operator acts again", ACTS_WITHIN, two).await?;
-        let now = pods(&scene.fleet).await?;
+        let now = scene.fleet.pod_uids().await?;
         ensure!(working.iter().all(|pod| now.contains(pod)), "a pod was touched: {working:?}, now {now:?}");
         scene.check(3).await
     })

@@ -33,6 +33,7 @@ impl Deadlock {
         thread::Builder::new().name("debugger".to_owned()).spawn(move || {
             // Nobody listens any more when this took too long.
             let _ = stopped.send(stop(process, spared));
+            // Nothing is ever sent: this returns when the other end is dropped.
             let _ = ended.recv();
         })?;
         done.recv_timeout(STOPPED_WITHIN).map_err(|error| anyhow!("threads do not stop: {error}"))??;

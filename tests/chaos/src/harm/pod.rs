@@ -1,6 +1,6 @@
 //! Harm to a bot: its process, its memory, or its pod.
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use rustix::process::Signal;
@@ -25,12 +25,11 @@ impl Ground<'_> {
             Scenario::DeadBot => _ = processes::signal(&pod, PROGRAM, Signal::KILL)?,
             Scenario::HungBot => _ = processes::signal(&pod, PROGRAM, Signal::STOP)?,
             Scenario::BotOutOfMemory => {
-                let bot = processes::running(&pod, PROGRAM)?.into_iter().next().context("no bot")?;
-                processes::run_out_of_memory(&bot).await?;
+                processes::run_out_of_memory(&processes::one(&pod, PROGRAM)?).await?;
             }
             Scenario::DeadlockedBot => {
-                let bot = processes::running(&pod, PROGRAM)?.into_iter().next().context("no bot")?;
-                self.repairs.owe(Repair::Unlock(Deadlock::of(&bot, WATCHDOG)?));
+                let deadlock = Deadlock::of(&processes::one(&pod, PROGRAM)?, WATCHDOG)?;
+                self.repairs.owe(Repair::Unlock(deadlock));
             }
             Scenario::EvictedPod => self.evict(&name).await?,
             _ => {

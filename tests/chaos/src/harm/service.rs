@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
@@ -105,8 +105,7 @@ impl Ground<'_> {
     async fn cut_leader(&mut self, scenario: Scenario) -> Result<Fault> {
         let system = operator::space_of(self.space);
         let (leader, pod) = operator::leading_pod(&system).await?;
-        let process = processes::running(&pod, OPERATOR)?.into_iter().next().context("no operator")?;
-        let cut = Cut::of(&process)?;
+        let cut = Cut::of(&processes::one(&pod, OPERATOR)?)?;
         self.repairs.owe(Repair::Reconnect(cut.clone()));
         let fault = self.fault(scenario, &[]);
         cut.make().await?;

@@ -108,10 +108,7 @@ fn put(archive: &mut tar::Builder<std::io::BufWriter<&File>>, path: &Path, text:
 
 /// Whether `ctr images ls` lists this name with this digest.
 fn has_image(listing: &str, name: &str, digest: &str) -> bool {
-    listing.lines().any(|line| {
-        let mut fields = line.split_whitespace();
-        fields.next() == Some(name) && fields.any(|field| field == digest)
-    })
+    listing.lines().filter_map(name_and_digest).any(|image| image == (name, digest))
 }
 
 /// The names of images in a listing of `ctr images ls` that no tag leads to any more: by its digest, and by the id of its
