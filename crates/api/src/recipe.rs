@@ -158,11 +158,11 @@ pub struct PageRecipe {
     pub url: String,
     /// The page can take items when this holds.
     pub ready_when: Condition,
-    /// The page has lost its connection to the site when any of these holds.
+    /// The page has lost its connection to the site when any of these holds. The same goes for tabs of single items beside it.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub disconnected_when: Vec<Condition>,
-    /// How long the page is given to reconnect by itself before it is loaded anew. Zero: it never does.
+    /// How long the page is given to reconnect by itself before it is loaded anew, and an item's own tab before that item is opened again. Zero: it never does.
     #[serde(default = "zero")]
     #[schemars(extend("x-kubernetes-validations" = [between("0s", "10m")]))]
     pub reconnects_within: Period,

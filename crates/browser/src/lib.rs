@@ -74,7 +74,8 @@ pub enum Observation {
     },
 }
 
-/// What a probe saw of the page that items share. In `tab` mode always `Connected`.
+/// What a probe saw of the page that items share. In `tab` mode always `Connected`: what an item's own tab shows is told of
+/// that item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PageState {
     /// It works.

@@ -48,7 +48,7 @@ struct SharedPage {
 impl RecipeBrowser {
     /// Starts a Chrome and, where items share a page, loads that page.
     pub(super) async fn start(shared: Arc<Shared>, slot: u32) -> Result<Self, StepError> {
-        let outage = Outage::new(shared.plan.reconnects_within);
+        let outage = shared.plan.outage();
         let page = SharedPage { mark: 0, outage, pace: Pace::new(shared.budget.actions_per_second()) };
         let runner = Runner::start(shared, &format!("bot{slot}")).await?;
         let mut browser = Self { runner, held: BTreeMap::new(), page, probes: 0 };
@@ -93,7 +93,8 @@ impl RecipeBrowser {
         let opened = self.open_in(under, &home, &item.id, true).await;
         match opened {
             Ok(answer) => {
-                let held = Held::new(Place::Shared, &answer.url, answer.gone);
+                let outage = self.runner.shared.plan.outage();
+                let held = Held::new(Place::Shared, &answer.url, answer.gone, outage);
                 self.held.insert(item.id.clone(), held);
                 Ok(())
             }
@@ -138,7 +139,8 @@ impl RecipeBrowser {
     ) -> Result<Held, StepError> {
         self.runner.load(under, window, url).await?;
         let answer = self.open_in(under, window, &item.id, false).await?;
-        Ok(Held::new(Place::Tab(window.clone()), &answer.url, answer.gone))
+        let outage = self.runner.shared.plan.outage();
+        Ok(Held::new(Place::Tab(window.clone()), &answer.url, answer.gone, outage))
     }
 
     /// Has a page open an item and judges what it answers.
@@ -150,13 +152,12 @@ impl RecipeBrowser {
         shared: bool,
     ) -> Result<answer::Open, StepError> {
         let plan = &self.runner.shared.plan;
-        let disconnected: &[_] = if shared { &plan.disconnected } else { &[] };
         let order = json!({
             "task": "open",
             "item": self.order(id, shared),
             "token": self.page.mark,
             "unavailable": plan.unavailable,
-            "disconnected": disconnected,
+            "disconnected": plan.disconnected,
         });
         let sign = plan.open_sign(id.as_str());
         let seen: answer::Open = self.runner.run(under, window, order).await?;
@@ -203,7 +204,6 @@ impl RecipeBrowser {
     ) -> Result<answer::Probe, StepError> {
         let plan = &self.runner.shared.plan;
         let items: Vec<_> = ids.iter().map(|id| self.order(id, shared)).collect();
-        let disconnected: &[_] = if shared { &plan.disconnected } else { &[] };
         let order = json!({
             "task": "probe",
             "items": items,
@@ -211,7 +211,7 @@ impl RecipeBrowser {
             "ready": plan.ready.as_ref().filter(|_| shared),
             "adopt": shared,
             "unavailable": plan.unavailable,
-            "disconnected": disconnected,
+            "disconnected": plan.disconnected,
             "throttled": plan.throttled,
         });
         self.runner.run(under, window, order).await
@@ -280,16 +280,8 @@ impl RecipeBrowser {
     }
 
     fn note_tab(&mut self, probe: &mut Probe, id: ItemId, seen: &answer::Probe) {
-        if let Some(why) = &seen.unavailable {
-            probe.page = PageState::Unavailable { why: crate::fault::printable(why, 300) };
-        }
-        let here = |url: &str| url.split('#').next().unwrap_or_default().to_owned();
-        if let Some(held) = self.held.get_mut(&id)
-            && !seen.marked
-            && here(&seen.url) != here(&held.url)
-        {
-            let why = format!("its tab went to {}", crate::fault::printable(&seen.url, 200));
-            held.lost.get_or_insert(why);
+        if let Some(held) = self.held.get_mut(&id) {
+            held.see_tab(seen, Instant::now());
         }
         if let Some(item) = seen.items.first() {
             self.note(probe, id, item);
@@ -456,7 +448,7 @@ impl SiteBrowser for RecipeBrowser {
             return Ok(());
         }
         self.lose_shared("its page was loaded anew");
-        self.page.outage = Outage::new(self.runner.shared.plan.reconnects_within);
+        self.page.outage = self.runner.shared.plan.outage();
         self.load_page().await
     }
 

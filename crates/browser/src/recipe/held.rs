@@ -1,8 +1,13 @@
 //! The items a browser holds, and what is made of what was seen of them.
 
-use crate::{Fault, Observation, Step, StepError, session::Window};
+use scrapefleet_policy::Instant;
 
-use super::answer::Seen;
+use crate::{Fault, Observation, PageState, Step, StepError, fault::printable, session::Window};
+
+use super::{
+    answer::{Probe, Seen},
+    outage::Outage,
+};
 
 /// Where an item is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +30,34 @@ pub(super) struct Held {
     pub(super) gone: Option<String>,
     /// Why it is not in the page any more, once that is known.
     pub(super) lost: Option<String>,
+    /// Since when the tab of its own is without a connection. The shared page has one for all.
+    outage: Outage,
 }
 
 impl Held {
-    pub(super) fn new(place: Place, url: &str, gone: Option<String>) -> Self {
-        Self { place, url: url.to_owned(), gone, lost: None }
+    /// `outage`: that of a page which is connected.
+    pub(super) fn new(place: Place, url: &str, gone: Option<String>, outage: Outage) -> Self {
+        Self { place, url: url.to_owned(), gone, lost: None, outage }
+    }
+
+    /// Takes note of what was seen `now` of the tab of its own. A tab is never loaded anew: where it can give nothing any
+    /// more its item is lost, and is opened again in another.
+    pub(super) fn see_tab(&mut self, seen: &Probe, now: Instant) {
+        let here = |url: &str| url.split('#').next().unwrap_or_default().to_owned();
+        let away = !seen.marked && here(&seen.url) != here(&self.url);
+        let cut_off = seen.disconnected.as_deref().map(|why| printable(why, MOST_WHY));
+        let why = if away {
+            Some(format!("its tab went to {}", printable(&seen.url, 200)))
+        } else if let Some(why) = &seen.unavailable {
+            Some(format!("its tab shows that the site is unavailable: {}", printable(why, MOST_WHY)))
+        } else if let PageState::Disconnected { why, waiting: false } = self.outage.see(now, cut_off) {
+            Some(format!("its tab is disconnected: {why}"))
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            self.lost.get_or_insert(why);
+        }
     }
 
     /// What is made of what was seen. An item whose root is gone was open before, so it is lost.
@@ -37,7 +65,7 @@ impl Held {
         if let Some(why) = &seen.error {
             return Err(StepError::new(Step::Probe, Fault::Script, why));
         }
-        let gone = |proof: &str| Ok(Observation::Gone { proof: crate::fault::printable(proof, MOST_PROOF) });
+        let gone = |proof: &str| Ok(Observation::Gone { proof: printable(proof, MOST_WHY) });
         // The page of an error may look as if the item had ended.
         if let Some(proof) = &self.gone {
             return gone(proof);
@@ -59,18 +87,65 @@ impl Held {
     }
 }
 
-/// The longest proof, in characters.
-const MOST_PROOF: usize = 300;
+/// The longest proof or reason, in characters.
+const MOST_WHY: usize = 300;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const GRACE: Duration = Duration::from_secs(10);
+
+    fn held() -> Held {
+        Held::new(Place::Shared, "http://site/a#x", None, Outage::new(GRACE))
+    }
+
+    fn page(url: &str) -> Probe {
+        Probe { url: url.to_owned(), marked: true, ..Probe::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tab_is_given_its_time_to_reconnect_and_is_lost_then() {
+        let cut_off = Probe { disconnected: Some("modal".to_owned()), ..page("http://site/a") };
+        let mut held = held();
+        for (after, seen, lost) in [
+            (0, &cut_off, None),
+            (9, &cut_off, None),
+            (0, &page("http://site/a"), None),
+            (1, &cut_off, None),
+            (10, &cut_off, Some("its tab is disconnected: modal")),
+            (0, &page("http://site/a"), Some("its tab is disconnected: modal")),
+        ] {
+            tokio::time::advance(Duration::from_secs(after)).await;
+            held.see_tab(seen, Instant::now());
+            assert_eq!(held.lost.as_deref(), lost, "after {after} s of {seen:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_tab_shows_in_place_of_its_item_loses_it_at_once() {
+        let wall = Probe { unavailable: Some("log in".to_owned()), ..page("http://site/a") };
+        let away = Probe { marked: false, ..page("http://site/b") };
+        let again = Probe { marked: false, ..page("http://site/a#y") };
+        for (seen, lost) in [
+            (&wall, Some("its tab shows that the site is unavailable: log in")),
+            (&away, Some("its tab went to http://site/b")),
+            (&again, None),
+            (&page("http://site/renamed"), None),
+        ] {
+            let mut held = held();
+            held.see_tab(seen, Instant::now());
+            assert_eq!(held.lost.as_deref(), lost, "{seen:?}");
+        }
+    }
 
     #[test]
     fn what_was_seen_decides_in_this_order() {
         let held = |gone: Option<&str>, lost: Option<&str>| Held {
             lost: lost.map(str::to_owned),
-            ..Held::new(Place::Shared, "", gone.map(str::to_owned))
+            ..Held::new(Place::Shared, "", gone.map(str::to_owned), Outage::new(GRACE))
         };
         let seen = |root, open, done, gone: Option<&str>| Seen {
             root,
@@ -101,7 +176,7 @@ mod tests {
     #[test]
     fn a_script_that_fails_is_an_error_of_that_item() {
         let seen = Seen { error: Some("item.progress: boo".to_owned()), ..Seen::default() };
-        let error = Held::new(Place::Shared, "", None).observation(&seen).unwrap_err();
+        let error = Held::new(Place::Shared, "", None, Outage::new(GRACE)).observation(&seen).unwrap_err();
         assert_eq!((error.fault, error.layer()), (Fault::Script, crate::Layer::Item));
     }
 }

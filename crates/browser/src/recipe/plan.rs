@@ -6,6 +6,8 @@ use scrapefleet_api::recipe::{Condition, ItemRecipe, ListRecipe, Mode, PageRecip
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::outage::Outage;
+
 /// What is done inside pages.
 const PAGE: &str = include_str!("../page.js");
 
@@ -21,10 +23,11 @@ pub(super) struct Plan {
     pub(super) script: String,
     /// What runs in every document before the site's own scripts.
     pub(super) prelude: Vec<String>,
-    /// How long a shared page is given to reconnect by itself.
-    pub(super) reconnects_within: Duration,
-    /// Conditions of the shared page.
+    /// How long a page is given to reconnect by itself.
+    reconnects_within: Duration,
+    /// A condition of the shared page.
     pub(super) ready: Option<Sign>,
+    /// Conditions of the shared page, and of tabs beside it: they show the same application.
     pub(super) disconnected: Vec<Sign>,
     /// Conditions of every page.
     pub(super) unavailable: Vec<Sign>,
@@ -123,6 +126,11 @@ impl Scripts {
 }
 
 impl Plan {
+    /// That of a page which has its connection.
+    pub(super) fn outage(&self) -> Outage {
+        Outage::new(self.reconnects_within)
+    }
+
     pub(super) fn new(recipe: &Recipe) -> Self {
         let mut scripts = Scripts::default();
         let shares = recipe.mode == Mode::InPage;

@@ -154,6 +154,31 @@ async fn an_item_alone_takes_nothing_with_it() {
 }
 
 #[tokio::test]
+async fn an_item_alone_is_lost_with_the_connection_of_its_tab() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    let factory = factory(app_recipe(), &app.url);
+    let mut browser = bot(&factory).await;
+    let [good, cut, wall, ends] =
+        ["plain-1", "cut-1", "wall-1", "ends-1"].map(|id| crate::support::item(&app.url, id));
+    browser.open(&good, Placement::Ordinary).await.unwrap();
+    for alone in [&ends, &wall, &cut] {
+        browser.open(alone, Placement::Alone).await.unwrap();
+    }
+    let lost = |why: &'static str| move |seen: &Observation| matches!(seen, Observation::Lost { why: told } if told.contains(why));
+    let seen = observe(&mut browser, &cut.id).await;
+    assert!(matches!(seen, Observation::Live { .. }), "it is given its time to reconnect: {seen:?}");
+    until(&mut browser, &cut.id, lost("its tab is disconnected: You have been disconnected")).await;
+    until(&mut browser, &wall.id, lost("unavailable: Please log in")).await;
+    // Neither is the shared page's, and what has ended can be taken.
+    let probe = browser.probe().await.unwrap();
+    assert_eq!(probe.page, PageState::Connected, "{probe:?}");
+    assert!(matches!(probe.items[&good.id], Observation::Live { .. }), "{probe:?}");
+    assert_eq!(probe.items[&ends.id], Observation::Ended);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_site_that_does_not_answer_is_at_fault_and_no_tab_is_left() {
     let _turn = turn().await;
     let app = App::start().await;
