@@ -166,6 +166,9 @@ pub struct PageRecipe {
     #[serde(default = "zero")]
     #[schemars(extend("x-kubernetes-validations" = [between("0s", "10m")]))]
     pub reconnects_within: Period,
+    /// Only a page of which this holds is given that time. Without it every page is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconnects_when: Option<Condition>,
 }
 
 /// How one item is opened, watched and taken.

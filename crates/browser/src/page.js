@@ -217,6 +217,7 @@ const tasks = {
       ready,
       unavailable: (await first(order.unavailable, document))?.proof,
       disconnected: (await first(order.disconnected, document))?.proof,
+      reconnects: !order.reconnects || !!(await holds(order.reconnects, document)),
       throttled: (order.throttled && (await holds(order.throttled, document))?.count) || 0,
       items,
     };

@@ -168,8 +168,8 @@ async fn newer_client_tells_what_is_gone() -> Result<()> {
     what_is_gone_is_told(Client::New).await
 }
 
-/// Opens battles, then cuts the connection and waits until the page says so.
-async fn cut_off(scene: &mut Scene, bot: &mut dyn SiteBrowser) -> Result<Vec<Item>> {
+/// Opens battles, then cuts the connection and waits until the page says so, and whether it comes back by itself.
+async fn cut_off(scene: &mut Scene, bot: &mut dyn SiteBrowser, comes_back: bool) -> Result<Vec<Item>> {
     let mut list = scene.list().await?;
     let items = listed(list.as_mut(), 3).await?;
     for item in &items {
@@ -177,7 +177,7 @@ async fn cut_off(scene: &mut Scene, bot: &mut dyn SiteBrowser) -> Result<Vec<Ite
     }
     scene.site.cut_connections().await?;
     seen(bot, "the lost connection", |probe| {
-        matches!(probe.page, PageState::Disconnected { waiting: true, .. }).then_some(())
+        matches!(probe.page, PageState::Disconnected { waiting, .. } if waiting == comes_back).then_some(())
     })
     .await?;
     let error = list.refresh().await.err().context("a list without connection was read")?;
@@ -192,7 +192,7 @@ async fn cut_off(scene: &mut Scene, bot: &mut dyn SiteBrowser) -> Result<Vec<Ite
 async fn newer_client_comes_back_by_itself() -> Result<()> {
     let mut scene = Scene::start(site(Client::New)).await?;
     let mut bot = scene.bot().await?;
-    let items = cut_off(&mut scene, bot.as_mut()).await?;
+    let items = cut_off(&mut scene, bot.as_mut(), true).await?;
     seen(bot.as_mut(), "the new connection", |probe| (probe.page == PageState::Connected).then_some(()))
         .await?;
     let logs = hold(bot.as_mut(), &items).await?;
@@ -208,11 +208,7 @@ async fn newer_client_comes_back_by_itself() -> Result<()> {
 async fn older_client_is_loaded_anew() -> Result<()> {
     let mut scene = Scene::start(site(Client::Old)).await?;
     let mut bot = scene.bot().await?;
-    let items = cut_off(&mut scene, bot.as_mut()).await?;
-    seen(bot.as_mut(), "that waiting is over", |probe| {
-        matches!(probe.page, PageState::Disconnected { waiting: false, .. }).then_some(())
-    })
-    .await?;
+    let items = cut_off(&mut scene, bot.as_mut(), false).await?;
     bot.reload().await?;
     let logs = hold(bot.as_mut(), &items).await?;
     scene.site.stop_players().await?;
@@ -221,6 +217,44 @@ async fn older_client_is_loaded_anew() -> Result<()> {
     }
     bot.close().await;
     scene.stop().await
+}
+
+/// A battle in a tab of its own follows the connection of that tab: the newer client's comes back, the older's is lost.
+async fn alone_and_cut_off(client: Client, comes_back: bool) -> Result<()> {
+    let mut scene = Scene::start(site(client)).await?;
+    let mut bot = scene.bot().await?;
+    let mut list = scene.list().await?;
+    let mut items = listed(list.as_mut(), 1).await?;
+    list.close().await;
+    items.truncate(1);
+    bot.open(&items[0], Placement::Alone).await?;
+    scene.site.cut_connections().await?;
+    let outcome = seen(bot.as_mut(), "what becomes of the battle", |probe| {
+        let on = |seen: &&Observation| !matches!(seen, Observation::Live { .. } | Observation::Opening);
+        probe.items.get(&items[0].id).filter(on).cloned()
+    })
+    .await?;
+    ensure!(matches!(outcome, Observation::Lost { .. }) != comes_back, "{outcome:?}");
+    if !comes_back {
+        bot.open(&items[0], Placement::Alone).await?;
+    }
+    let logs = hold(bot.as_mut(), &items).await?;
+    scene.site.stop_players().await?;
+    for (id, log) in &logs {
+        scene.check(id, log).await?;
+    }
+    bot.close().await;
+    scene.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn newer_client_comes_back_in_a_tab_of_its_own() -> Result<()> {
+    alone_and_cut_off(Client::New, true).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_client_is_lost_in_a_tab_of_its_own() -> Result<()> {
+    alone_and_cut_off(Client::Old, false).await
 }
 
 async fn site_faults_are_told(client: Client) -> Result<()> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     Scenario,
-    history::History,
+    history::{History, Hold, Said},
     scenario::{Measure, Strikes},
 };
 
@@ -26,7 +26,7 @@ pub struct Fault {
     pub buried: Option<Timestamp>,
     /// Uids of the pods that it struck, with the browsers that each had thrown away before.
     pub victims: BTreeMap<String, u64>,
-    /// Items that were open in them.
+    /// Items that were open in them; where the site was struck, those that were open anywhere.
     pub items: BTreeSet<String>,
     /// How many bots worked before.
     pub bots: usize,
@@ -56,6 +56,9 @@ pub struct Effect {
 
 /// How long after a fault something may still be its effect.
 const LASTS: i64 = 180;
+
+/// A bot looks at its items every three seconds: what it sees move within this after a moment may have moved before it.
+const SEEN_LATE: i64 = 3;
 
 /// How long an artifact that was taken may be on its way to the store, in seconds.
 const ON_ITS_WAY: i64 = 10;
@@ -87,6 +90,9 @@ pub fn effect(
         ],
         Strikes::Service if fault.noticed.is_some() => {
             &[(Measure::Noticed, noticed), (Measure::Resumed, reading.resumed())]
+        }
+        Strikes::Service if !fault.items.is_empty() => {
+            &[(Measure::Resumed, reading.resumed()), (Measure::AllMove, reading.all_move())]
         }
         Strikes::Service => &[(Measure::Resumed, reading.resumed())],
     };
@@ -129,7 +135,7 @@ impl Reading<'_> {
         let of_victim = |(uid, before): (&String, &u64)| {
             let pod = self.history.pods.get(uid)?;
             if self.fault.scenario.ends_browsers() {
-                let thrown = |said: &crate::history::Said| said.browser.abandoned > *before;
+                let thrown = |said: &Said| said.browser.abandoned > *before;
                 return pod.since(self.fault.at).find(|(_, said)| thrown(said)).map(|(at, _)| at);
             }
             pod.ended.filter(|ended| *ended >= self.fault.at)
@@ -156,9 +162,7 @@ impl Reading<'_> {
                 None => true,
                 Some(before) => rebuilt && abandoned > *before,
             };
-            let open = |said: &crate::history::Said| {
-                sound(said.browser.abandoned) && said.open().any(|open| open == item)
-            };
+            let open = |said: &Said| sound(said.browser.abandoned) && said.open().any(|open| open == item);
             pod.since(self.fault.at).find(|(_, said)| open(said)).map(|(at, _)| at)
         });
         // What was taken just before was on its way to the store, and is done with.
@@ -173,7 +177,7 @@ impl Reading<'_> {
         let works = |at: Timestamp| {
             let sound = self.history.pods.iter().filter(|(uid, pod)| {
                 let struck = self.fault.victims.contains_key(*uid);
-                let works = pod.said_at(at).is_some_and(crate::history::Said::works);
+                let works = pod.said_at(at).is_some_and(Said::works);
                 !struck && pod.is_bot() && pod.is_live_at(at) && works
             });
             sound.count() >= self.fault.bots && self.after(at) >= noticed
@@ -184,24 +188,52 @@ impl Reading<'_> {
     fn taken_over(&self) -> Option<f64> {
         let others = self.history.pods.iter().filter(|(uid, _)| !self.fault.victims.contains_key(*uid));
         let active = others.filter_map(|(_, pod)| {
-            let watches = |said: &crate::history::Said| said.active && said.state == "watching";
+            let watches = |said: &Said| said.active && said.state == "watching";
             pod.since(self.fault.at).find(|(_, said)| watches(said)).map(|(at, _)| at)
         });
         active.min().map(|at| self.after(at))
     }
 
-    /// From the end of the fault until as many bots as before work and the list is watched.
+    /// From the end of the fault until as many bots as before work, each with an item that has moved since, and the list is
+    /// watched.
     fn resumed(&self) -> Option<f64> {
-        let end = self.fault.mended.unwrap_or(self.fault.at);
+        let end = self.end();
         let well = |at: Timestamp| {
             let saying = || {
                 let live = self.history.pods.values().filter(move |pod| pod.is_live_at(at));
                 live.filter_map(move |pod| Some((pod, pod.said_at(at)?)))
             };
-            let bots = saying().filter(|(pod, said)| pod.is_bot() && said.works()).count();
+            let moves = |said: &Said| said.holds.iter().any(|hold| self.has_moved(hold, at));
+            let bots = saying().filter(|(pod, said)| pod.is_bot() && said.works() && moves(said)).count();
             bots >= self.fault.bots && saying().any(|(_, said)| said.active && said.state == "watching")
         };
         self.first(end, well).map(|at| at.duration_since(end).as_secs_f64())
+    }
+
+    /// From the end of the fault until each item that was open has moved since, or its artifact was taken.
+    fn all_move(&self) -> Option<f64> {
+        let end = self.end();
+        let moves = |item: &String| {
+            let moved = self.history.pods.values().filter_map(|pod| {
+                let moves = |hold: &Hold, at| hold.item == *item && self.has_moved(hold, at);
+                let mut since = pod.since(end).take_while(|(at, _)| at.duration_since(end).as_secs() < LASTS);
+                since.find(|(at, said)| said.holds.iter().any(|hold| moves(hold, *at))).map(|(at, _)| at)
+            });
+            moved.chain(self.stored.get(item).copied().filter(|at| *at >= end)).min()
+        };
+        let all: Option<Vec<_>> = self.fault.items.iter().map(moves).collect();
+        Some(all?.into_iter().max().map_or(0.0, |at| at.duration_since(end).as_secs_f64()))
+    }
+
+    /// When it was over: at once where there was nothing to mend.
+    fn end(&self) -> Timestamp {
+        self.fault.mended.unwrap_or(self.fault.at)
+    }
+
+    /// Whether an open item has moved since the fault was over, as its bot said at a moment.
+    fn has_moved(&self, hold: &Hold, at: Timestamp) -> bool {
+        let margin = if self.fault.mended.is_some() { 0 } else { SEEN_LATE };
+        hold.is_open() && at.duration_since(self.end()).as_secs() > hold.still + margin
     }
 
     /// Bots that ended after the fault though no fault struck them.
@@ -220,14 +252,14 @@ impl Reading<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::{Browser, Hold, Look, PodRecord, Said};
+    use crate::history::{Browser, Look, PodRecord};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
     }
 
     fn bot(state: &str, abandoned: u64, open: &[&str]) -> Said {
-        let hold = |item: &&str| Hold { item: (*item).to_owned(), step: "open".to_owned() };
+        let hold = |item: &&str| Hold { item: (*item).to_owned(), step: "open".to_owned(), still: 0 };
         Said {
             state: state.to_owned(),
             holds: open.iter().map(hold).collect(),
@@ -356,9 +388,9 @@ mod tests {
     fn a_service_that_is_back_has_all_at_work_and_nobody_replaced() {
         let watcher = Said { state: "watching".to_owned(), active: true, ..Said::default() };
         let looks = [
-            (155, Some(bot("working", 0, &[]))),
-            (165, Some(bot("siteUnavailable", 0, &[]))),
-            (167, Some(bot("working", 0, &[]))),
+            (155, Some(bot("working", 0, &["a"]))),
+            (165, Some(bot("siteUnavailable", 0, &["a"]))),
+            (167, Some(bot("working", 0, &["a"]))),
         ];
         let history = history(vec![
             ("w", pod("watcher", 1, None, &[(165, Some(watcher.clone())), (167, Some(watcher))])),
@@ -369,5 +401,36 @@ mod tests {
         fault.mended = Some(at(160));
         let effect = effect(&fault, &history, &BTreeMap::new(), &BTreeSet::from(["x".to_owned()]));
         assert_eq!((measured(&effect), effect.bystanders), (vec![(Measure::Resumed, 7.0)], 1));
+    }
+
+    #[test]
+    fn a_site_is_back_when_what_was_open_has_moved_or_is_taken() {
+        let still = |still| {
+            let mut said = bot("working", 0, &["a"]);
+            said.holds[0].still = still;
+            Some(said)
+        };
+        let watcher = Said { state: "watching".to_owned(), active: true, ..Said::default() };
+        let look = |second| (second, Some(watcher.clone()));
+        let seconds = [100, 101, 104, 109];
+        let with = |stills: [i64; 4], taken: Option<i64>| {
+            let looks: Vec<_> = std::iter::zip(seconds, stills.map(still)).collect();
+            let pods = [pod("watcher", 1, None, &seconds.map(look)), pod("bot", 1, None, &looks)];
+            let fault = fault(Scenario::SiteCut, &[], &["a"]);
+            let stored = taken.map(|second| ("a".to_owned(), at(second))).into_iter().collect();
+            let effect = effect(
+                &fault,
+                &history(std::iter::zip(["w", "x"], pods).collect()),
+                &stored,
+                &BTreeSet::new(),
+            );
+            (effect.measures.get(&Measure::Resumed).copied(), effect.measures.get(&Measure::AllMove).copied())
+        };
+        // What is seen to move at once may have moved before.
+        assert_eq!(with([0, 0, 3, 2], None), (Some(9.0), Some(9.0)));
+        assert_eq!(with([0, 0, 0, 2], None), (Some(4.0), Some(4.0)));
+        assert_eq!(with([0, 1, 4, 9], None), (None, None), "it has not moved since");
+        assert_eq!(with([0, 1, 4, 9], Some(103)), (None, Some(3.0)));
+        assert_eq!(with([0, 1, 4, 9], Some(99)), (None, None), "that was before");
     }
 }

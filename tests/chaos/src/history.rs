@@ -61,6 +61,9 @@ pub struct Hold {
     pub item: String,
     /// Where it is on its way.
     pub step: String,
+    /// Whole seconds since it last moved.
+    #[serde(rename = "stillSeconds")]
+    pub still: i64,
 }
 
 /// A bot's browser.
@@ -150,8 +153,8 @@ mod tests {
     #[test]
     fn a_status_is_read_whoever_it_is_of() {
         let bot: Said = serde_json::from_str(
-            r#"{ "slot": 1, "state": "working", "holds": [{ "item": "a", "step": "open", "url": "u" },
-                 { "item": "b", "step": "waiting" }], "browser": { "abandoned": 2, "memoryMib": null } }"#,
+            r#"{ "slot": 1, "state": "working", "holds": [{ "item": "a", "step": "open", "stillSeconds": 3 },
+                 { "item": "b", "step": "waiting", "stillSeconds": 0 }], "browser": { "abandoned": 2, "memoryMib": null } }"#,
         )
         .unwrap();
         assert!(bot.works() && bot.browser.abandoned == 2);

@@ -212,7 +212,7 @@ mod tests {
             looks: vec![Look { at: Timestamp::UNIX_EPOCH, said: Some(said) }],
         };
         let bot = || {
-            let hold = Hold { item: "a".to_owned(), step: "open".to_owned() };
+            let hold = Hold { item: "a".to_owned(), step: "open".to_owned(), still: 0 };
             let holds = vec![hold; OPEN / 2];
             pod("bot", Said { state: "working".to_owned(), holds, ..Said::default() })
         };

@@ -114,8 +114,10 @@ pub enum Measure {
     Replaced,
     /// From the fault until another watcher is the active one.
     TakenOver,
-    /// From the end of the fault until every bot and the watcher work.
+    /// From the end of the fault until every bot sees an item move and the watcher watches.
     Resumed,
+    /// From the end of the fault until every item that was open was seen to move, or its artifact was taken.
+    AllMove,
     /// From the fault until the struck item is a dead letter.
     Buried,
 }
@@ -198,6 +200,7 @@ impl Measure {
             Self::Replaced => "replaced",
             Self::TakenOver => "taken over",
             Self::Resumed => "resumed",
+            Self::AllMove => "all move",
             Self::Buried => "dead letter",
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct Probe {
     pub(super) ready: bool,
     pub(super) unavailable: Option<String>,
     pub(super) disconnected: Option<String>,
+    /// Whether the page may come back by itself.
+    pub(super) reconnects: bool,
     /// How many signs there are; a new one is news.
     pub(super) throttled: f64,
     pub(super) items: Vec<Seen>,

@@ -212,6 +212,7 @@ impl RecipeBrowser {
             "adopt": shared,
             "unavailable": plan.unavailable,
             "disconnected": plan.disconnected,
+            "reconnects": plan.reconnects,
             "throttled": plan.throttled,
         });
         self.runner.run(under, window, order).await
@@ -240,7 +241,8 @@ impl RecipeBrowser {
         }
         let away = || format!("the page is {} and not ready", seen.url);
         let sign = seen.disconnected.clone().or_else(|| (!seen.ready).then(away));
-        self.page.outage.see(Instant::now(), sign.map(|why| crate::fault::printable(&why, 300)))
+        let sign = sign.map(|why| crate::fault::printable(&why, 300));
+        self.page.outage.see(Instant::now(), sign, seen.reconnects)
     }
 
     fn note(&self, probe: &mut Probe, id: ItemId, seen: &answer::Seen) {

@@ -50,7 +50,9 @@ impl Held {
             Some(format!("its tab went to {}", printable(&seen.url, 200)))
         } else if let Some(why) = &seen.unavailable {
             Some(format!("its tab shows that the site is unavailable: {}", printable(why, MOST_WHY)))
-        } else if let PageState::Disconnected { why, waiting: false } = self.outage.see(now, cut_off) {
+        } else if let PageState::Disconnected { why, waiting: false } =
+            self.outage.see(now, cut_off, seen.reconnects)
+        {
             Some(format!("its tab is disconnected: {why}"))
         } else {
             None
@@ -103,7 +105,7 @@ mod tests {
     }
 
     fn page(url: &str) -> Probe {
-        Probe { url: url.to_owned(), marked: true, ..Probe::default() }
+        Probe { url: url.to_owned(), marked: true, reconnects: true, ..Probe::default() }
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,14 +19,15 @@ impl Outage {
         Self { grace, since: None }
     }
 
-    /// Takes note of what was seen `now`: a sign that the connection is lost, or none.
-    pub(super) fn see(&mut self, now: Instant, sign: Option<String>) -> PageState {
+    /// Takes note of what was seen `now`: a sign that the connection is lost, or none, and whether such a page comes back.
+    pub(super) fn see(&mut self, now: Instant, sign: Option<String>, reconnects: bool) -> PageState {
         let Some(why) = sign else {
             self.since = None;
             return PageState::Connected;
         };
         let since = *self.since.get_or_insert(now);
-        PageState::Disconnected { why, waiting: now.saturating_duration_since(since) < self.grace }
+        let waiting = reconnects && now.saturating_duration_since(since) < self.grace;
+        PageState::Disconnected { why, waiting }
     }
 }
 
@@ -43,7 +44,7 @@ mod tests {
         let mut outage = Outage::new(Duration::from_secs(10));
         let mut see = async |after: u64, sign: Option<&str>| {
             tokio::time::advance(Duration::from_secs(after)).await;
-            outage.see(Instant::now(), sign.map(str::to_owned))
+            outage.see(Instant::now(), sign.map(str::to_owned), true)
         };
         assert_eq!(see(0, None).await, PageState::Connected);
         assert_eq!(see(5, Some("modal")).await, lost(true));
@@ -56,6 +57,8 @@ mod tests {
     #[tokio::test]
     async fn a_page_that_never_reconnects_is_not_waited_for() {
         let mut outage = Outage::new(Duration::ZERO);
-        assert_eq!(outage.see(Instant::now(), Some("modal".to_owned())), lost(false));
+        assert_eq!(outage.see(Instant::now(), Some("modal".to_owned()), true), lost(false));
+        let mut outage = Outage::new(Duration::from_secs(10));
+        assert_eq!(outage.see(Instant::now(), Some("modal".to_owned()), false), lost(false));
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Plan {
     pub(super) ready: Option<Sign>,
     /// Conditions of the shared page, and of tabs beside it: they show the same application.
     pub(super) disconnected: Vec<Sign>,
+    pub(super) reconnects: Option<Sign>,
     /// Conditions of every page.
     pub(super) unavailable: Vec<Sign>,
     pub(super) throttled: Option<Sign>,
@@ -141,6 +142,8 @@ impl Plan {
             reconnects_within: page.map(|page| page.reconnects_within.get()).unwrap_or_default(),
             ready: page.map(|page| scripts.sign("page.readyWhen", &page.ready_when)),
             disconnected: disconnected(&mut scripts, page),
+            reconnects: page
+                .and_then(|page| Some(scripts.sign("page.reconnectsWhen", page.reconnects_when.as_ref()?))),
             unavailable: scripts.signs("unavailableWhen", &recipe.unavailable_when),
             throttled: recipe.throttled_when.as_ref().map(|sign| scripts.sign("throttledWhen", sign)),
             list: list(&mut scripts, &recipe.list),
@@ -232,6 +235,7 @@ fn selectors(recipe: &Recipe) -> BTreeMap<String, String> {
         |name: &str, sign: Option<&'_ Condition>| (name.to_owned(), sign.and_then(|s| s.selector.clone()));
     let mut owned = vec![
         one("page.readyWhen", recipe.page.as_ref().map(|page| &page.ready_when)),
+        one("page.reconnectsWhen", recipe.page.as_ref().and_then(|page| page.reconnects_when.as_ref())),
         one("item.openWhen", recipe.item.open_when.as_ref()),
         one("list.emptyWhen", recipe.list.empty_when.as_ref()),
         one("throttledWhen", recipe.throttled_when.as_ref()),

@@ -153,6 +153,28 @@ async fn the_page_says_when_it_is_cut_off_too_fast_or_refused() {
 }
 
 #[tokio::test]
+async fn a_page_that_does_not_come_back_by_itself_is_not_waited_for() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    let mut recipe = app_recipe();
+    recipe["page"]["reconnectsWithin"] = "10m".into();
+    recipe["page"]["reconnectsWhen"] = serde_json::json!({ "selector": "#rooms .modal.brief" });
+    let factory = factory(recipe, &app.url);
+    let mut browser = bot(&factory).await;
+    let (cut, brief) = (item(&app.url, "cut-1"), item(&app.url, "brief-1"));
+    for (room, comes_back) in [(&cut, false), (&brief, true)] {
+        browser.open(room, Placement::Ordinary).await.unwrap();
+        let page = browser.probe().await.unwrap().page;
+        assert!(matches!(page, PageState::Disconnected { waiting, .. } if waiting == comes_back), "{page:?}");
+        timed("reload", STEP, browser.reload()).await.unwrap();
+        browser.open(room, Placement::Alone).await.unwrap();
+        let lost = matches!(observe(&mut browser, &room.id).await, Observation::Lost { .. });
+        assert_eq!(lost, !comes_back, "{}", room.id);
+    }
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn every_way_to_take_gives_what_it_says() {
     let _turn = turn().await;
     let app = App::start().await;

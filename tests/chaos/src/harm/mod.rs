@@ -92,6 +92,15 @@ impl Ground<'_> {
         Ok(fault)
     }
 
+    /// A fault done now to all that is open anywhere, but to no pod.
+    fn fault_of_all(&self, scenario: Scenario) -> Fault {
+        let mut fault = self.fault(scenario, &[]);
+        let seen = self.observer.seen();
+        let said = seen.live("bot").filter_map(|(_, pod)| pod.last());
+        fault.items = said.flat_map(|said| said.open().map(str::to_owned)).collect();
+        fault
+    }
+
     /// A fault done now to these pods.
     fn fault(&self, scenario: Scenario, victims: &[String]) -> Fault {
         let at = crate::observer::now();

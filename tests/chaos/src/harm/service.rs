@@ -38,7 +38,7 @@ impl Ground<'_> {
             Scenario::LoginWall => self.fault_of_site(scenario, "wall").await,
             Scenario::SiteBanning => self.ban(scenario).await,
             Scenario::SiteCut => {
-                let fault = self.fault(scenario, &[]);
+                let fault = self.fault_of_all(scenario);
                 self.scene.site.cut().await?;
                 Ok(fault)
             }
@@ -48,7 +48,7 @@ impl Ground<'_> {
 
     async fn fault_of_site(&mut self, scenario: Scenario, fault: &str) -> Result<Fault> {
         self.repairs.owe(Repair::Site);
-        let done = self.fault(scenario, &[]);
+        let done = self.fault_of_all(scenario);
         self.scene.site.set_fault(fault).await?;
         // Also those who are in meet it.
         self.scene.site.cut().await?;
