@@ -35,8 +35,9 @@ const LARGEST_LIST: usize = 4 * 1024 * 1024;
 const LARGEST_REFUSAL: usize = 4096;
 const LONGEST_SHOWN: usize = 200;
 
-/// How long a connection is kept that nothing is asked on.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection is kept that nothing is asked on. The broker's HTTP server closes one after five seconds
+/// (`request_timeout` of cowboy), and what is asked at just that moment gets no answer.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Asks one broker as one user. It follows no redirects and uses no proxy, so the password goes to nobody else.
 #[derive(Debug)]

@@ -24,8 +24,9 @@ use super::Options;
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// The largest answer, in bytes: a page of five hundred queues has some hundred thousand.
 const LARGEST: usize = 4 << 20;
-/// How long a connection is kept that nothing is asked on.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection is kept that nothing is asked on. The broker's HTTP server closes one after five seconds
+/// (`request_timeout` of cowboy), and what is asked at just that moment gets no answer.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Asks as one user.
 pub(super) struct Http {
