@@ -39,9 +39,11 @@ impl Tally {
     pub fn count(&mut self, pods: &[ObservedPod], now: Timestamp) {
         self.counted.retain(|uid, _| pods.iter().any(|pod| pod.uid == *uid));
         for pod in pods {
-            let Some(report) = pod.report.value() else { continue };
-            let gaps = if pod.role == Role::Watcher { report.gaps } else { 0 };
-            let said = (report.totals.stored, gaps);
+            let report = pod.report.value();
+            let at_its_end = pod.exit().and_then(|exit| exit.stored);
+            let Some(stored) = report.map(|report| report.totals.stored).max(at_its_end) else { continue };
+            let gaps = report.filter(|_| pod.role == Role::Watcher).map_or(0, |report| report.gaps);
+            let said = (stored, gaps);
             // Pods that were there before the operator were counted by the one before it.
             let fresh = if self.begun { (0, 0) } else { said };
             let before = self.counted.insert(pod.uid.clone(), said).unwrap_or(fresh);
@@ -91,7 +93,7 @@ mod tests {
     use crate::{
         Observed,
         plan::{
-            Report, Totals,
+            Exit, ExitReason, Report, Stage, Totals,
             fixture::{pod, second},
         },
     };
@@ -118,6 +120,24 @@ mod tests {
         ] {
             tally.count(&pods, second(1));
             assert_eq!(tally.stored(), sum);
+        }
+    }
+
+    #[test]
+    fn what_a_bot_stored_last_it_says_at_its_end() {
+        let ended = |stored| {
+            bot("a", 3).with(|pod| {
+                let (why, at) = (ExitReason::Released, second(1));
+                pod.stage = Stage::Ended(Exit { why, at, started: None, message: None, stored });
+            })
+        };
+        for (at_its_end, sum) in [(Some(5), 5), (None, 3), (Some(1), 3)] {
+            let mut tally = Tally::default();
+            tally.count(&[bot("a", 0)], second(0));
+            tally.count(&[bot("a", 3)], second(0));
+            tally.count(&[ended(at_its_end)], second(1));
+            tally.count(&[ended(at_its_end).silent()], second(2));
+            assert_eq!(tally.stored(), sum, "{at_its_end:?}");
         }
     }
 

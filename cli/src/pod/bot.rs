@@ -25,18 +25,15 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Works until told to stop or until there is no use in going on.
 pub async fn bot(args: &BotArgs) -> Ending {
-    let ending = match work(args).await {
-        Ok((exit, last)) => Ending::of_bot(exit, last.as_deref()),
-        Err(error) => {
-            tracing::error!(%error, "the bot cannot work");
-            Ending::of_error(&error)
-        }
-    };
+    let ending = work(args).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "the bot cannot work");
+        Ending::of_error(&error)
+    });
     ending.leave_at(&args.pod.termination_log);
     ending
 }
 
-async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
+async fn work(args: &BotArgs) -> Result<Ending, CliError> {
     let signals = signals::listen()?;
     let fleet = Fleet::load(&args.pod.fleet)?;
     let (within, steps) = (steps_within(&fleet.spec), Steps::default());
@@ -71,7 +68,7 @@ async fn work(args: &BotArgs) -> Result<(BotExit, Option<String>), CliError> {
         tracing::warn!(%error, "the queue was not closed in order");
     }
     port.close().await;
-    Ok((exit, last))
+    Ok(Ending::of_bot(exit, last.as_deref(), tally.totals().stored))
 }
 
 /// Runs the bot and shows what it does.

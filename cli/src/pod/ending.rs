@@ -24,11 +24,14 @@ pub struct Ending {
     /// What went wrong last, if anything did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// How many artifacts a bot has stored in all: the last that it did nobody may have asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<u64>,
 }
 
 impl Ending {
-    /// How a bot ended; `last` is what went wrong last.
-    pub(super) fn of_bot(exit: BotExit, last: Option<&str>) -> Self {
+    /// How a bot ended that stored so many artifacts; `last` is what went wrong last.
+    pub(super) fn of_bot(exit: BotExit, last: Option<&str>, stored: u64) -> Self {
         let message = match exit {
             BotExit::Drained | BotExit::Released | BotExit::Recycled => None,
             BotExit::BrowserNotRebuilt
@@ -36,24 +39,24 @@ impl Ending {
             | BotExit::QueueUnreachable
             | BotExit::NoProgress => last.map(shortened),
         };
-        Self { code: exit.code(), reason: reason(exit.code()), message }
+        Self { code: exit.code(), reason: reason(exit.code()), message, stored: Some(stored) }
     }
 
     /// It ended because of an error.
     pub(super) fn of_error(error: &CliError) -> Self {
         let code = error.exit_code();
-        Self { code, reason: reason(code), message: Some(shortened(&error.to_string())) }
+        Self { code, reason: reason(code), message: Some(shortened(&error.to_string())), stored: None }
     }
 
     /// Its watchdog ends it, because something stands still.
     pub(super) fn of_standstill(what: &str) -> Self {
         let code = BotExit::NoProgress.code();
-        Self { code, reason: reason(code), message: Some(shortened(what)) }
+        Self { code, reason: reason(code), message: Some(shortened(what)), stored: None }
     }
 
     /// It ended because it was told to, holding nothing.
     pub(super) fn drained() -> Self {
-        Self { code: 0, reason: reason(0), message: None }
+        Self { code: 0, reason: reason(0), message: None, stored: None }
     }
 
     /// Leaves it where Kubernetes reads it. Outside a pod there is no such file, and nothing is written.
@@ -111,11 +114,11 @@ mod tests {
 
     #[test]
     fn a_bot_that_was_drained_has_nothing_to_complain_of() {
-        let drained = Ending::of_bot(BotExit::Drained, Some("an old trouble"));
-        assert_eq!(drained, Ending::drained());
-        let broken = Ending::of_bot(BotExit::BrowserNotRebuilt, Some("no Chrome"));
+        let drained = Ending::of_bot(BotExit::Drained, Some("an old trouble"), 7);
+        assert_eq!(drained, Ending { stored: Some(7), ..Ending::drained() });
+        let broken = Ending::of_bot(BotExit::BrowserNotRebuilt, Some("no Chrome"), 0);
         assert_eq!((broken.code, broken.message.as_deref()), (10, Some("no Chrome")));
-        let recycled = Ending::of_bot(BotExit::Recycled, Some("an old trouble"));
+        let recycled = Ending::of_bot(BotExit::Recycled, Some("an old trouble"), 0);
         assert_eq!((recycled.code, recycled.reason, recycled.message), (16, "Recycled", None));
     }
 
@@ -130,7 +133,7 @@ mod tests {
             BotExit::Recycled,
             BotExit::NoProgress,
         ] {
-            assert_eq!(Ending::of_bot(exit, None).reason, format!("{exit:?}"));
+            assert_eq!(Ending::of_bot(exit, None, 0).reason, format!("{exit:?}"));
         }
         let stuck = Ending::of_standstill("the runtime: nothing has moved for 3.2s");
         assert_eq!((stuck.code, stuck.reason), (20, "NoProgress"));

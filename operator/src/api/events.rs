@@ -205,6 +205,7 @@ mod tests {
             at: second(1),
             started: None,
             message: Some("five browsers in five minutes".into()),
+            stored: Some(7),
         };
         let news = done_news(&[create(WhyCreate::Replaces { pod: "p".into(), uid: "u".into(), exit })]);
         assert_eq!(news.len(), 1);

@@ -17,12 +17,13 @@ use crate::{
 /// The longest text of a pod's that is shown, in characters.
 const LONGEST: usize = 300;
 
-/// What a program leaves in its termination message, beside its exit code: one word, and what went wrong last, if
-/// anything did. What is not this is shown as it is.
-#[derive(Debug, Deserialize)]
+/// What a program leaves in its termination message, beside its exit code: one word, what went wrong last, if anything
+/// did, and how many artifacts it stored. What is not this is shown as it is.
+#[derive(Debug, Default, Deserialize)]
 struct Farewell {
     reason: Option<String>,
     message: Option<String>,
+    stored: Option<u64>,
 }
 
 /// The pod as the plan sees it; none where it is not one of ours, whatever its labels say.
@@ -95,7 +96,8 @@ fn exit(status: &PodStatus, terminated: &ContainerStateTerminated, pod: &Pod) ->
         why: if evicted { ExitReason::Evicted } else { ExitReason::from_code(terminated.exit_code) },
         at: time(&terminated.finished_at).unwrap_or_else(|| last_known(status, pod)),
         started: time(&terminated.started_at),
-        message: farewell(terminated).or_else(|| status.message.as_deref().map(shown)),
+        message: last_word(terminated).or_else(|| status.message.as_deref().map(shown)),
+        stored: farewell(terminated).stored,
     }
 }
 
@@ -108,6 +110,7 @@ fn taken_away(status: &PodStatus, pod: &Pod) -> Exit {
         at: last_known(status, pod),
         started: None,
         message: Some(shown(&reason)).filter(|text| !text.is_empty()),
+        stored: None,
     }
 }
 
@@ -117,14 +120,18 @@ fn last_known(status: &PodStatus, pod: &Pod) -> Timestamp {
     changed.or(created).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
-fn farewell(terminated: &ContainerStateTerminated) -> Option<String> {
+fn farewell(terminated: &ContainerStateTerminated) -> Farewell {
+    let text = terminated.message.as_deref().unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+fn last_word(terminated: &ContainerStateTerminated) -> Option<String> {
     let text = terminated.message.as_deref().filter(|text| !text.trim().is_empty());
     let Some(text) = text else {
         return terminated.reason.clone().filter(|reason| !matches!(reason.as_str(), "Completed" | "Error"));
     };
-    let said =
-        serde_json::from_str::<Farewell>(text).ok().and_then(|farewell| farewell.message.or(farewell.reason));
-    Some(shown(said.as_deref().unwrap_or(text)))
+    let Farewell { reason, message, .. } = farewell(terminated);
+    Some(shown(message.or(reason).as_deref().unwrap_or(text)))
 }
 
 /// Whether the pod's node does not answer any more: Kubernetes then takes back that the pod is ready, while its containers,
@@ -254,8 +261,10 @@ mod tests {
         assert_eq!(exit.why, ExitReason::BrowserNotRebuilt);
         assert_eq!(exit.message.as_deref(), Some("five browsers in five minutes"));
         assert_eq!(exit.at.duration_since(exit.started.unwrap()).as_secs(), 60);
-        let pod = observed(ended(11, r#"{"code":11,"reason":"Released"}"#));
-        assert_eq!(pod.exit().unwrap().message.as_deref(), Some("Released"));
+        assert_eq!(exit.stored, None);
+        let pod = observed(ended(11, r#"{"code":11,"reason":"Released","stored":12}"#));
+        let exit = pod.exit().unwrap();
+        assert_eq!((exit.message.as_deref(), exit.stored), (Some("Released"), Some(12)));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Exit {
     pub started: Option<Timestamp>,
     /// What it said of it, for people; short and on one line.
     pub message: Option<String>,
+    /// How many artifacts a bot said then that it had stored in all.
+    pub stored: Option<u64>,
 }
 
 /// Why a pod's program ended: the exit codes of a bot, and what can happen to any pod.

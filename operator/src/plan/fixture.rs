@@ -91,7 +91,8 @@ impl ObservedPod {
     /// The same, ended with `code` after a second.
     pub(crate) fn ended(mut self, code: i32, at: Timestamp) -> Self {
         let started = at.checked_sub(std::time::Duration::from_secs(1)).ok();
-        self.stage = Stage::Ended(Exit { why: ExitReason::from_code(code), at, started, message: None });
+        self.stage =
+            Stage::Ended(Exit { why: ExitReason::from_code(code), at, started, message: None, stored: None });
         self.silent()
     }
 

@@ -1,5 +1,6 @@
 //! The broker and the store of the platform, for one fleet of a test: its Secrets, its bucket, and a way to both from here.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,9 +8,10 @@ use anyhow::{Context, Result};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use k8s_openapi::api::core::v1::Secret;
 use scrapefleet_api::LaneName;
+use scrapefleet_local_tests::truth;
 use scrapefleet_policy::{Clock, SystemClock};
 use scrapefleet_queue::rabbitmq;
-use scrapefleet_store::s3;
+use scrapefleet_store::{Artifact, s3};
 use serde_json::{Value, json};
 
 use crate::{forward::Forward, space::Space};
@@ -114,5 +116,10 @@ impl Backing {
             ..s3::Options::bucket(self.bucket.clone())
         };
         Ok(s3::connect(options).await?)
+    }
+
+    /// Every artifact in the bucket, by item; fails when an item has two.
+    pub async fn artifacts(&self) -> Result<BTreeMap<String, Artifact>> {
+        truth::artifacts_in(&self.store().await?).await
     }
 }

@@ -112,7 +112,7 @@ impl Scene {
 
     /// Every artifact in the bucket, by item; fails when an item has two.
     pub async fn artifacts(&self) -> Result<BTreeMap<String, Artifact>> {
-        truth::artifacts_in(&self.backing.store().await?).await
+        self.backing.artifacts().await
     }
 
     /// The same once the ledger balances, too.
