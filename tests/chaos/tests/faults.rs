@@ -3,6 +3,8 @@
 //! not of these tests.
 #![allow(clippy::large_futures, reason = "a scene is large; a test holds one")]
 
+use std::io::Write as _;
+
 use anyhow::{Context as _, Result, ensure};
 use scrapefleet_chaos::{
     Scenario,
@@ -21,7 +23,8 @@ async fn survive(name: &str, faults: &[Scenario]) -> Result<()> {
     in_namespace(name, async |space| {
         let programme = Programme::Each(faults.to_vec());
         let report = ring::run(&space, &programme, 1, &CancellationToken::new()).await?;
-        println!("{}", report.text());
+        // Past the harness, which shows nothing of a test that passes: the figures are of use then.
+        writeln!(std::io::stderr(), "\n── {name}\n{}", report.text())?;
         ensure!(report.is_clean(), "something was lost, doubled or different:\n{}", report.text());
         ensure!(report.faults.len() == faults.len() && report.books.compared > 0, "nothing was proven");
         let bystander = report.faults.iter().find(|fault| fault.bystanders > 0);
