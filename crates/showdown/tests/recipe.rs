@@ -168,6 +168,17 @@ async fn newer_client_tells_what_is_gone() -> Result<()> {
     what_is_gone_is_told(Client::New).await
 }
 
+/// Holds items to their ends, compares what was taken with the server's own logs, and ends the scene.
+async fn hold_and_check(scene: Scene, mut bot: Box<dyn SiteBrowser>, items: &[Item]) -> Result<()> {
+    let logs = hold(bot.as_mut(), items).await?;
+    scene.site.stop_players().await?;
+    for (id, log) in &logs {
+        scene.check(id, log).await?;
+    }
+    bot.close().await;
+    scene.stop().await
+}
+
 /// Opens battles, then cuts the connection and waits until the page says so, and whether it comes back by itself.
 async fn cut_off(scene: &mut Scene, bot: &mut dyn SiteBrowser, comes_back: bool) -> Result<Vec<Item>> {
     let mut list = scene.list().await?;
@@ -195,13 +206,7 @@ async fn newer_client_comes_back_by_itself() -> Result<()> {
     let items = cut_off(&mut scene, bot.as_mut(), true).await?;
     seen(bot.as_mut(), "the new connection", |probe| (probe.page == PageState::Connected).then_some(()))
         .await?;
-    let logs = hold(bot.as_mut(), &items).await?;
-    scene.site.stop_players().await?;
-    for (id, log) in &logs {
-        scene.check(id, log).await?;
-    }
-    bot.close().await;
-    scene.stop().await
+    hold_and_check(scene, bot, &items).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,13 +215,7 @@ async fn older_client_is_loaded_anew() -> Result<()> {
     let mut bot = scene.bot().await?;
     let items = cut_off(&mut scene, bot.as_mut(), false).await?;
     bot.reload().await?;
-    let logs = hold(bot.as_mut(), &items).await?;
-    scene.site.stop_players().await?;
-    for (id, log) in &logs {
-        scene.check(id, log).await?;
-    }
-    bot.close().await;
-    scene.stop().await
+    hold_and_check(scene, bot, &items).await
 }
 
 /// A battle in a tab of its own follows the connection of that tab: the newer client's comes back, the older's is lost.
@@ -238,13 +237,7 @@ async fn alone_and_cut_off(client: Client, comes_back: bool) -> Result<()> {
     if !comes_back {
         bot.open(&items[0], Placement::Alone).await?;
     }
-    let logs = hold(bot.as_mut(), &items).await?;
-    scene.site.stop_players().await?;
-    for (id, log) in &logs {
-        scene.check(id, log).await?;
-    }
-    bot.close().await;
-    scene.stop().await
+    hold_and_check(scene, bot, &items).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,12 +92,13 @@ fn exit(status: &PodStatus, terminated: &ContainerStateTerminated, pod: &Pod) ->
     // The node ends what it takes away like anyone who deletes a pod; only the pod's own reason tells.
     let evicted = status.reason.as_deref().is_some_and(|reason| reason != "Completed")
         && !matches!(terminated.exit_code, 0 | 11);
+    let farewell = farewell(terminated);
     Exit {
+        stored: farewell.stored,
         why: if evicted { ExitReason::Evicted } else { ExitReason::from_code(terminated.exit_code) },
         at: time(&terminated.finished_at).unwrap_or_else(|| last_known(status, pod)),
         started: time(&terminated.started_at),
-        message: last_word(terminated).or_else(|| status.message.as_deref().map(shown)),
-        stored: farewell(terminated).stored,
+        message: last_word(terminated, farewell).or_else(|| status.message.as_deref().map(shown)),
     }
 }
 
@@ -125,13 +126,12 @@ fn farewell(terminated: &ContainerStateTerminated) -> Farewell {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-fn last_word(terminated: &ContainerStateTerminated) -> Option<String> {
+fn last_word(terminated: &ContainerStateTerminated, said: Farewell) -> Option<String> {
     let text = terminated.message.as_deref().filter(|text| !text.trim().is_empty());
     let Some(text) = text else {
         return terminated.reason.clone().filter(|reason| !matches!(reason.as_str(), "Completed" | "Error"));
     };
-    let Farewell { reason, message, .. } = farewell(terminated);
-    Some(shown(message.or(reason).as_deref().unwrap_or(text)))
+    Some(shown(said.message.or(said.reason).as_deref().unwrap_or(text)))
 }
 
 /// Whether the pod's node does not answer any more: Kubernetes then takes back that the pod is ready, while its containers,

@@ -128,7 +128,7 @@ impl Found {
 /// Whether a battle was on the list only while a fault kept everybody from seeing it.
 fn hides(fault: &Fault, battle: &GroundTruth) -> bool {
     let Some((begun, ended)) = span(&battle.log) else { return false };
-    let until = fault.mended.unwrap_or(fault.at).as_second() + BLIND_AFTER;
+    let until = fault.end().as_second() + BLIND_AFTER;
     fault.scenario.blinds() && begun >= fault.at.as_second() && ended <= until
 }
 

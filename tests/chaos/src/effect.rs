@@ -32,6 +32,14 @@ pub struct Fault {
     pub bots: usize,
 }
 
+impl Fault {
+    /// When it was over: at once where there was nothing to mend.
+    #[must_use]
+    pub fn end(&self) -> Timestamp {
+        self.mended.unwrap_or(self.at)
+    }
+}
+
 /// What a fault did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,7 +205,7 @@ impl Reading<'_> {
     /// From the end of the fault until as many bots as before work, each with an item that has moved since, and the list is
     /// watched.
     fn resumed(&self) -> Option<f64> {
-        let end = self.end();
+        let end = self.fault.end();
         let well = |at: Timestamp| {
             let saying = || {
                 let live = self.history.pods.values().filter(move |pod| pod.is_live_at(at));
@@ -212,7 +220,7 @@ impl Reading<'_> {
 
     /// From the end of the fault until each item that was open has moved since, or its artifact was taken.
     fn all_move(&self) -> Option<f64> {
-        let end = self.end();
+        let end = self.fault.end();
         let moves = |item: &String| {
             let moved = self.history.pods.values().filter_map(|pod| {
                 let moves = |hold: &Hold, at| hold.item == *item && self.has_moved(hold, at);
@@ -225,20 +233,15 @@ impl Reading<'_> {
         Some(all?.into_iter().max().map_or(0.0, |at| at.duration_since(end).as_secs_f64()))
     }
 
-    /// When it was over: at once where there was nothing to mend.
-    fn end(&self) -> Timestamp {
-        self.fault.mended.unwrap_or(self.fault.at)
-    }
-
     /// Whether an open item has moved since the fault was over, as its bot said at a moment.
     fn has_moved(&self, hold: &Hold, at: Timestamp) -> bool {
         let margin = if self.fault.mended.is_some() { 0 } else { SEEN_LATE };
-        hold.is_open() && at.duration_since(self.end()).as_secs() > hold.still + margin
+        hold.is_open() && at.duration_since(self.fault.end()).as_secs() > hold.still + margin
     }
 
     /// Bots that ended after the fault though no fault struck them.
     fn bystanders(&self) -> usize {
-        let until = self.fault.mended.unwrap_or(self.fault.at);
+        let until = self.fault.end();
         let ended = |at: Timestamp| at >= self.fault.at && at.duration_since(until).as_secs() < 30;
         let others = self
             .history
