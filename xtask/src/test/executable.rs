@@ -13,7 +13,7 @@ const ONE_AT_A_TIME: [&str; 4] =
     ["crates/browser/", "crates/showdown/tests/recipe.rs", "tests/local/", "tests/site/"];
 
 /// Folders whose tests need a Kubernetes cluster.
-pub(super) const ON_A_CLUSTER: [&str; 2] = ["tests/e2e/tests/", CHAOS];
+const ON_A_CLUSTER: [&str; 2] = ["tests/e2e/tests/", CHAOS];
 
 /// The folder of those that harm what the cluster is made of.
 const CHAOS: &str = "tests/chaos/tests/";
@@ -25,6 +25,9 @@ const OWN_CLUSTER_ONLY: [&str; 4] = [
     "tests/e2e/tests/lifecycle.rs",
     "tests/e2e/tests/nodes.rs",
 ];
+
+/// Tests on a cluster that ask for something within seconds, and so run where nothing else does.
+const TIMED: [&str; 2] = ["tests/e2e/tests/conditions.rs", "tests/e2e/tests/pods.rs"];
 
 /// The tests on a real object store, whose program is one of the cluster's.
 const ON_MINIO: &str = "crates/store/tests/s3/main.rs";
@@ -96,7 +99,7 @@ impl Executable {
 
     /// What it needs to run.
     pub(super) fn needs(&self) -> Needs {
-        if self.is_in(&[CHAOS]) || OWN_CLUSTER_ONLY.contains(&self.source.as_str()) {
+        if self.is_of_chaos() || OWN_CLUSTER_ONLY.contains(&self.source.as_str()) {
             Needs::OwnCluster
         } else if self.is_in(&ON_A_CLUSTER) {
             Needs::Cluster
@@ -107,6 +110,16 @@ impl Executable {
         }
     }
 
+    /// Whether nothing else may run meanwhile: it harms what others use, or measures time.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.needs() == Needs::OwnCluster || self.is_in(&TIMED)
+    }
+
+    /// Whether it does faults, of which a run has as many as it has time for.
+    pub(super) fn is_of_chaos(&self) -> bool {
+        self.is_in(&[CHAOS])
+    }
+
     /// Whether its tests run one after the other, each with programs of its own.
     pub(super) fn is_heavy(&self) -> bool {
         self.is_in(&ONE_AT_A_TIME)
@@ -114,7 +127,7 @@ impl Executable {
 
     /// How many of its tests run at once.
     pub(super) fn threads(&self, cores: usize) -> usize {
-        if self.is_heavy() || self.is_in(&[CHAOS]) { 1 } else { cores.clamp(1, MOST_THREADS) }
+        if self.is_heavy() || self.is_of_chaos() { 1 } else { cores.clamp(1, MOST_THREADS) }
     }
 
     fn is_in(&self, folders: &[&str]) -> bool {
@@ -196,7 +209,7 @@ mod tests {
     #[test]
     fn every_place_that_is_named_here_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let files = OWN_CLUSTER_ONLY.into_iter().chain([ON_MINIO]);
+        let files = OWN_CLUSTER_ONLY.into_iter().chain(TIMED).chain([ON_MINIO]);
         for place in ONE_AT_A_TIME.into_iter().chain(ON_A_CLUSTER).chain(files) {
             assert!(root.join(place).exists(), "{place}");
         }

@@ -65,11 +65,18 @@ impl Execution {
         [heavy, light].concat()
     }
 
-    /// Runs one after the other, none that would begin after `until`. What each says is shown as it comes.
-    pub(super) async fn in_turn(&self, executables: &[Executable], until: Option<Instant>) -> Outcome {
+    /// Runs one after the other, beside others, and gives the sources of those that failed. What each says is shown when it
+    /// has ended.
+    pub(super) async fn in_turn(&self, executables: &[Executable]) -> Vec<String> {
+        let runs = stream::iter(executables).then(|executable| self.run(executable, Shown::AtTheEnd));
+        runs.filter_map(|failed| async { failed }).collect().await
+    }
+
+    /// Runs one after the other, alone; none of chaos that would begin after `until`. What each says is shown as it comes.
+    pub(super) async fn alone(&self, executables: &[Executable], until: Option<Instant>) -> Outcome {
         let mut outcome = Outcome::default();
         for executable in executables {
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if executable.is_of_chaos() && until.is_some_and(|until| Instant::now() >= until) {
                 outcome.left_out.push(executable.source.clone());
                 continue;
             }
@@ -136,19 +143,22 @@ mod tests {
     async fn those_that_fail_are_named_and_the_others_run_all_the_same() {
         let all = [program("/bin/sh"), program("/no/such/program"), program("/bin/sh")];
         assert_eq!(sh("exit 0").beside(&all).await, ["/no/such/program"]);
-        assert_eq!(sh("exit 0").in_turn(&all, None).await.failed, ["/no/such/program"]);
+        assert_eq!(sh("exit 0").in_turn(&all).await, ["/no/such/program"]);
+        assert_eq!(sh("exit 0").alone(&all, None).await.failed, ["/no/such/program"]);
         assert_eq!(sh("exit 3").beside(&all).await.len(), 3);
-        assert_eq!(sh("exit 3").in_turn(&all, None).await.failed.len(), 3);
+        assert_eq!(sh("exit 3").in_turn(&all).await.len(), 3);
+        assert_eq!(sh("exit 3").alone(&all, None).await.failed.len(), 3);
     }
 
     #[tokio::test]
-    async fn what_would_begin_too_late_is_left_out_and_named() {
-        let all = [program("/bin/sh"), program("/no/such/program")];
-        let outcome = sh("exit 3").in_turn(&all, Some(Instant::now())).await;
-        let left_out = all.each_ref().map(|executable| executable.source.clone()).to_vec();
-        assert_eq!(outcome, Outcome { left_out, ..Outcome::default() });
+    async fn of_chaos_what_would_begin_too_late_is_left_out_and_named() {
+        let faults = Executable { source: "tests/chaos/tests/faults.rs".to_owned(), ..program("/bin/sh") };
+        let all = [program("/bin/sh"), faults];
+        let outcome = sh("exit 3").alone(&all, Some(Instant::now())).await;
+        let sources = |executable: &Executable| vec![executable.source.clone()];
+        assert_eq!(outcome, Outcome { failed: sources(&all[0]), left_out: sources(&all[1]) });
         let later = Instant::now() + Duration::from_mins(1);
-        assert!(sh("exit 0").in_turn(&all[..1], Some(later)).await == Outcome::default());
+        assert!(sh("exit 0").alone(&all, Some(later)).await == Outcome::default());
     }
 
     #[tokio::test]

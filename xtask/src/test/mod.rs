@@ -3,6 +3,7 @@
 pub(crate) mod cluster;
 mod executable;
 mod execution;
+mod lane;
 mod preparation;
 
 use std::{
@@ -14,96 +15,64 @@ use std::{
 use anyhow::{Result, bail};
 use tokio::process::Command;
 
-use cluster::Cluster;
-use executable::{Executable, Needs, ON_A_CLUSTER};
+use executable::{Executable, Needs};
 use execution::{Execution, Outcome};
-use preparation::Preparation;
+use lane::Lane;
 
 use crate::{arguments::TestArguments, phase::Phases, process, project::Project, setup};
-
-/// Names the MinIO that tests of the store use.
-const MINIO: &str = "SCRAPEFLEET_MINIO";
 
 /// The tests on MinIO are built with this.
 const FEATURES: &str = "scrapefleet-store/minio";
 
 /// Sets up, builds and tests. Set-up and build must succeed before anything else; then every test runs, also
-/// after one has failed, so that one run shows all that is wrong. The tests on a cluster come last, so that no
-/// cluster takes processor time from the others; what the cluster is made of is built beside those.
+/// after one has failed, so that one run shows all that is wrong. What the cluster is made of is built beside the tests that
+/// need none; once it is there, tests on it run beside what is left of those. What measures time, or harms the cluster, comes
+/// last and alone.
 pub(crate) async fn run(project: &Project, arguments: &TestArguments) -> Result<ExitCode> {
     let until = arguments.begin_within.map(|minutes| Instant::now() + Duration::from_mins(minutes));
     let mut phases = Phases::start("test");
     phases.run("setup", setup::ensure()).await?;
     let plan = Plan::of(phases.run("build", build(project, arguments)).await?, arguments.no_cluster)?;
-    let cluster = if plan.there.is_empty() { None } else { Some(Cluster::find(project).await) };
-    let prepares = cluster.as_ref().is_some_and(|cluster| !cluster.named);
-    let preparation = if prepares { Some(Preparation::start(project)?) } else { None };
-
-    let mut execution = Execution { filters: arguments.filters.clone(), variables: Vec::new() };
-    let mut failed = phases.run("test", execution.beside(&plan.here)).await;
-    if arguments.packages.is_empty() && arguments.filters.is_empty() {
-        let examples = project.cargo(&["test", "--quiet", "--workspace", "--doc", "--features", FEATURES]);
-        let passed = phases.run("test examples", process::show(examples)).await.is_ok();
-        failed.extend((!passed).then(|| "examples in the documentation".to_owned()));
-    }
-    if let Some(preparation) = preparation {
-        phases.run("prepare a cluster", preparation.finish()).await?;
-    }
-    if !plan.on_minio.is_empty() {
-        execution.variables.push((MINIO, program(project, "minio").await?.into()));
-        failed.extend(phases.run("test on MinIO", execution.beside(&plan.on_minio)).await);
-    }
-    let mut too_late = Vec::new();
-    if let Some(cluster) = cluster {
-        let outcome = on_a_cluster(project, cluster, plan.there, execution, until, &mut phases).await?;
-        failed.extend(outcome.failed);
-        too_late = outcome.left_out;
-    }
-    let took = phases.summary();
-    if !too_late.is_empty() {
-        eprintln!("Left out, because the time to begin was over: {}.", too_late.join(", "));
-    }
-    if plan.left_out > 0 {
-        eprintln!(
-            "Left out, as told: {} executables of tests on a Kubernetes cluster and on MinIO.",
-            plan.left_out
-        );
-    }
-    Ok(if failed.is_empty() {
-        eprintln!("All tests passed, in {took}.");
-        ExitCode::SUCCESS
-    } else {
-        eprintln!(
-            "Tests FAILED, each named above under `failures:`, in {}. It took {took}.",
-            failed.join(", ")
-        );
-        ExitCode::FAILURE
-    })
+    let execution = Execution { filters: arguments.filters.clone(), variables: Vec::new() };
+    let mut lane = Lane::begin(project, &plan, execution.clone()).await?;
+    let here = async {
+        let mut failed = execution.beside(&plan.here).await;
+        if arguments.packages.is_empty() && arguments.filters.is_empty() && !examples_pass(project).await {
+            failed.push("examples in the documentation".to_owned());
+        }
+        failed
+    };
+    let outcome = tokio::select! {
+        outcome = all(here, &mut lane, &plan, until, &mut phases) => outcome,
+        interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
+    };
+    phases.run("end what was started", lane.end()).await?;
+    Ok(plan.tell(&outcome?, &phases.summary()))
 }
 
-/// Runs tests on a cluster, which is taken down if it was started for them, also on Ctrl-C.
-async fn on_a_cluster(
-    project: &Project,
-    cluster: Cluster,
-    executables: Vec<Executable>,
-    mut execution: Execution,
+/// All tests, in the order in which they disturb each other least.
+async fn all(
+    here: impl Future<Output = Vec<String>>,
+    lane: &mut Lane<'_>,
+    plan: &Plan,
     until: Option<Instant>,
     phases: &mut Phases,
 ) -> Result<Outcome> {
-    let cluster = phases.run("start a cluster", cluster.up(project)).await?;
-    let executables = cluster.possible(executables);
-    execution.variables.extend(cluster.variables(project).await?);
-    let tests = async {
-        tokio::select! {
-            outcome = execution.in_turn(&executables, until) => Ok(outcome),
-            interrupt = tokio::signal::ctrl_c() => interrupt.map_err(Into::into).and_then(|()| bail!("interrupted")),
-        }
-    };
-    let outcome = phases.run("test on the cluster", tests).await;
-    phases.run("end the cluster", cluster.end(project)).await?;
-    outcome
+    let (here, beside) = phases.run("test", async { tokio::join!(here, lane.beside(plan)) }).await;
+    let mut outcome = Outcome { failed: [here, beside?].concat(), ..Outcome::default() };
+    if !plan.alone.is_empty() {
+        let alone = phases.run("test alone on the cluster", lane.alone(plan, until)).await;
+        outcome.failed.extend(alone.failed);
+        outcome.left_out = alone.left_out;
+    }
+    Ok(outcome)
 }
 
+/// Whether the examples in the documentation pass.
+async fn examples_pass(project: &Project) -> bool {
+    let examples = project.cargo(&["test", "--quiet", "--workspace", "--doc", "--features", FEATURES]);
+    process::show(examples).await.is_ok()
+}
 /// One of the cluster's programs, built where it is not there yet.
 pub(crate) async fn program(project: &Project, name: &'static str) -> Result<PathBuf> {
     let root = project.root.clone();
@@ -115,13 +84,16 @@ pub(crate) async fn program(project: &Project, name: &'static str) -> Result<Pat
 struct Plan {
     here: Vec<Executable>,
     on_minio: Vec<Executable>,
-    there: Vec<Executable>,
+    /// On a cluster, beside others.
+    beside: Vec<Executable>,
+    /// On a cluster, with nothing beside.
+    alone: Vec<Executable>,
     /// How many run nowhere, as a person has said.
     left_out: usize,
 }
 
 impl Plan {
-    /// Fails early where a cluster would be needed and could not be had, and where nothing would run.
+    /// Fails where nothing would run.
     fn of(executables: Vec<Executable>, no_cluster: bool) -> Result<Self> {
         let mut plan = Self::default();
         for executable in executables {
@@ -129,21 +101,43 @@ impl Plan {
                 Needs::Nothing => plan.here.push(executable),
                 _ if no_cluster => plan.left_out += 1,
                 Needs::Minio => plan.on_minio.push(executable),
-                Needs::Cluster | Needs::OwnCluster => plan.there.push(executable),
+                Needs::Cluster | Needs::OwnCluster if executable.runs_alone() => plan.alone.push(executable),
+                Needs::Cluster | Needs::OwnCluster => plan.beside.push(executable),
             }
         }
         // Those that harm the most come last.
-        let place = |executable: &Executable| {
-            ON_A_CLUSTER.iter().position(|folder| executable.source.starts_with(folder))
-        };
-        plan.there.sort_by_key(place);
-        if !plan.there.is_empty() {
-            Cluster::check()?;
-        }
-        if plan.here.is_empty() && plan.on_minio.is_empty() && plan.there.is_empty() {
+        plan.alone.sort_by_key(Executable::is_of_chaos);
+        if plan.here.is_empty() && plan.on_minio.is_empty() && !plan.needs_a_cluster() {
             bail!("nothing is left to test: what was named is left out with --no-cluster");
         }
         Ok(plan)
+    }
+
+    fn needs_a_cluster(&self) -> bool {
+        !(self.beside.is_empty() && self.alone.is_empty())
+    }
+
+    /// Says what became of all of them.
+    fn tell(&self, outcome: &Outcome, took: &str) -> ExitCode {
+        if self.left_out > 0 {
+            eprintln!(
+                "Left out, as told: {} executables of tests on a Kubernetes cluster and on MinIO.",
+                self.left_out
+            );
+        }
+        if !outcome.failed.is_empty() {
+            let failed = outcome.failed.join(", ");
+            eprintln!("Tests FAILED, each named above under `failures:`, in {failed}. It took {took}.");
+            return ExitCode::FAILURE;
+        }
+        match outcome.left_out.as_slice() {
+            [] => eprintln!("All tests passed, in {took}."),
+            late => eprintln!(
+                "All tests passed, in {took}, but these: the time to begin them was over: {}.",
+                late.join(", ")
+            ),
+        }
+        ExitCode::SUCCESS
     }
 }
 
@@ -197,9 +191,22 @@ mod tests {
         ];
         let plan = Plan::of(all.map(built).to_vec(), true).unwrap();
         assert_eq!(sources(&plan.here), ["crates/queue/src/lib.rs", "tests/e2e/src/lib.rs"]);
-        assert_eq!((plan.on_minio.len(), plan.there.len(), plan.left_out), (0, 0, 2));
+        assert_eq!((plan.on_minio.len(), plan.needs_a_cluster(), plan.left_out), (0, false, 2));
         let nothing = Plan::of(vec![built("tests/e2e/tests/fleet.rs")], true).unwrap_err();
         assert!(nothing.to_string().contains("--no-cluster"), "{nothing}");
+    }
+
+    #[test]
+    fn what_measures_time_or_does_harm_runs_alone_and_chaos_last() {
+        let all = [
+            "tests/chaos/tests/faults.rs",
+            "tests/e2e/tests/conditions.rs",
+            "tests/e2e/tests/fleet.rs",
+            "tests/e2e/tests/leader.rs",
+        ];
+        let plan = Plan::of(all.map(built).to_vec(), false).unwrap();
+        assert_eq!(sources(&plan.beside), ["tests/e2e/tests/fleet.rs"]);
+        assert_eq!(sources(&plan.alone), [all[1], all[3], all[0]]);
     }
 
     #[test]
