@@ -27,6 +27,8 @@ use crate::{
     watches::{Caches, Guarded},
 };
 use look::Look;
+#[cfg(test)]
+pub(crate) use look::FIRST_REPORTS;
 
 /// Pause between two looks at a fleet when nothing changes. A look that finds nothing to do asks nobody.
 const PERIOD: Duration = Duration::from_secs(1);

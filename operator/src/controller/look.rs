@@ -20,8 +20,9 @@ use crate::{
     status::{View, status},
 };
 
-/// How long a fleet's pods may take to say how they are before it is looked at for the first time without.
-const FIRST_REPORTS: Duration = Duration::from_secs(4);
+/// How long a fleet's pods may take to say how they are before it is looked at for the first time without: they are asked
+/// within a second, and each has two to answer.
+pub(crate) const FIRST_REPORTS: Duration = Duration::from_secs(3);
 
 /// One look at one fleet.
 pub(super) struct Look<'a> {
