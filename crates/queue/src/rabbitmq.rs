@@ -135,12 +135,12 @@ async fn check_timeouts(
     )))
 }
 
-/// Deletes everything of a fleet from its broker: waiting tasks, dead letters, journal. Nobody should use it any more;
-/// who does makes it anew.
+/// Deletes everything of a fleet from its broker, also of lanes that are not among these any more: waiting tasks, dead
+/// letters, journal. Nobody should use it any more; who does makes it anew.
 pub async fn delete(options: &Options) -> Result<(), QueueError> {
     options::check(options)?;
     let address = Address::of(options)?;
-    Management::of(options, &address)?.delete(&Names::new(options.scope.clone())).await
+    Management::of(options, &address)?.delete(&Names::new(options.scope.clone()), &options.lanes).await
 }
 
 impl RabbitMq {
