@@ -13,7 +13,7 @@ use crate::{
     Observed,
     api::{Applied, Apply, CALL, Doomed, Failed, words},
     names,
-    observe::{Heard, Outside, Supply, Target, ends_by, observe},
+    observe::{Heard, Outside, Supply, Target, ends_by, lanes, observe},
     plan::{Action, Depth, Fleet, ObservedPod, Plan, Situation, plan, share_of_new},
     prepared::Prepared,
     session::Session,
@@ -58,6 +58,9 @@ impl Look<'_> {
             planned = plan(&self.situation(&seen, &prepared), &session.memory);
         }
         let applied = self.apply(&seen, &prepared, &planned).await;
+        if let Some(left) = &applied.left {
+            self.context.announcer.announce_left(self.fleet, left).await;
+        }
         session.memory = planned.memory.clone();
         session.tally.count(&seen.pods, seen.now);
         let labels = [self.key.0.as_str(), self.key.1.as_str()];
@@ -168,12 +171,15 @@ impl Look<'_> {
     }
 
     fn doomed(&self, seen: &Seen) -> Option<Doomed> {
-        let secret = seen.outside.as_ref().map(|outside| outside.queue_secret.clone());
+        let outside = seen.outside.as_ref();
+        let secret = outside.map(|outside| outside.queue_secret.clone());
         Some(Doomed {
             namespace: self.key.0.clone(),
             fleet: self.fleet.fleet_name().ok()?,
+            lanes: lanes(&self.fleet.spec),
             queue: self.fleet.spec.queue.rabbitmq.clone()?,
             secret: secret.unwrap_or_else(|| Supply::Unknown("the Secret was not looked up yet".to_owned())),
+            login: outside.and_then(|outside| outside.last_login.clone()),
         })
     }
 

@@ -6,7 +6,7 @@ mod reports;
 mod rounds;
 mod secrets;
 
-pub(crate) use depth::credentials;
+pub(crate) use depth::{credentials, lanes};
 pub use depth::{DepthReader, Outside};
 pub(crate) use pod::shown;
 pub use pod::{ends_by, observe};

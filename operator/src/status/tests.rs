@@ -44,6 +44,7 @@ fn case() -> Case {
             depth: Observed::Read { value: depth, at: second(NOW) },
             broker_answers: Some(true),
             queue_secret: Supply::NotNamed,
+            last_login: None,
             store_secret: Supply::NotNamed,
         },
         problems: Vec::new(),
@@ -186,7 +187,7 @@ fn a_bot_that_refuses_the_manifest_is_quoted() {
 #[test]
 fn a_missing_secret_is_named() {
     let why = "there is no Secret `login` in namespace `space`";
-    let case = case().with(|case| case.outside.queue_secret = Supply::Missing(why.into()));
+    let case = case().with(|case| case.outside.queue_secret = Supply::Absent(why.into()));
     assert_eq!(case.says("QueueReachable"), "False SecretMissing");
     assert_eq!(case.says("Ready"), "False SecretMissing");
     assert_eq!(case.says("Degraded"), "True SecretMissing");
