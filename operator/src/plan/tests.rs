@@ -7,8 +7,8 @@ use scrapefleet_api::ScrapeFleetSpec;
 use scrapefleet_api::queue::OnDelete;
 
 use super::{
-    Action, Because, Depth, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role,
-    Situation, WhyCreate, WhyDelete,
+    Action, Because, Depth, ExitReason, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role,
+    Situation, Stage, WhyCreate, WhyDelete,
     fixture::{pod, second, spec},
     plan, share_of_new,
 };
@@ -245,6 +245,24 @@ fn ended_bots_are_replaced_as_their_exit_says() {
     assert_eq!(slot_2(14, 1), None);
     assert_eq!(slot_2(14, 2), replaced("StoreUnreachable", 1));
     assert_eq!(slot_2(15, 9999), None);
+}
+
+#[test]
+fn a_queue_that_was_made_otherwise_is_tried_again_later_each_time_up_to_five_minutes() {
+    let slot_2 = |failures, ago| {
+        let dead = pod(2).ended(13, second(NOW - ago)).with(|pod| {
+            pod.failures = failures;
+            if let Stage::Ended(exit) = &mut pod.stage {
+                exit.why = ExitReason::QueueMismatch;
+            }
+        });
+        case(3, 3, 0).with_pods(ready(2)).with_pods([dead]).said().first().cloned()
+    };
+    for (failures, pause) in [(0, 10), (1, 20), (4, 160), (5, 300), (99, 300)] {
+        assert_eq!(slot_2(failures, pause - 1), None, "{failures}");
+        let again = format!("+bot 2 for fleet-bot-2-x QueueMismatch failures {}", failures + 1);
+        assert_eq!(slot_2(failures, pause), Some(again));
+    }
 }
 
 #[test]

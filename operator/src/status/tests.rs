@@ -9,7 +9,7 @@ use crate::{
     Observed,
     observe::Supply,
     plan::{
-        Awaited, Depth, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions,
+        Awaited, Depth, ExitReason, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions,
         Stage,
         fixture::{fleet, pod, second},
         plan,
@@ -214,6 +214,29 @@ fn a_queue_that_cannot_be_reached_is_told_by_whoever_notices() {
     });
     assert_eq!(by_depth.says("QueueReachable"), told);
     assert!(by_depth.message().contains("refuses user"), "{}", by_depth.message());
+}
+
+#[test]
+fn a_queue_that_was_made_otherwise_is_told_with_which_it_is_and_what_to_do() {
+    let said = "the queue was made otherwise: the broker at rabbitmq:5672 says: PRECONDITION_FAILED - inequivalent arg \
+                'x-delivery-limit' for queue 'scrapefleet.space.fleet:lane.default' in vhost '/': received '20' but \
+                current is '3'";
+    let case = case().with(|case| {
+        let mut ended = pod(0).ended(13, second(NOW));
+        if let Stage::Ended(exit) = &mut ended.stage {
+            (exit.why, exit.message) = (ExitReason::QueueMismatch, Some(said.into()));
+        }
+        case.pods[1] = ended;
+    });
+    assert_eq!(case.says("QueueReachable"), "False QueueMismatch");
+    assert_eq!(case.says("Degraded"), "True QueueMismatch");
+    let message = case.message();
+    for part in
+        ["amqp://rabbitmq", "delete it", "use another", "lane.default'", "x-delivery-limit", "current is '3'"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("cannot be reached"), "{message}");
 }
 
 #[test]
