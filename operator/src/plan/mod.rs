@@ -307,12 +307,15 @@ fn share_for(situation: &Situation, bots: usize, watchers: usize) -> Share {
     share::share_of(&situation.spec.politeness, situation.spec.bots.holds_per_bot, bots, watchers)
 }
 
-/// Whether a pod may still ask something of the site.
+/// Whether a pod may still ask something of the site. One that is fenced goes on with what it does: it is no bot that is
+/// counted on, and yet one that the site sees.
 fn asks(situation: &Situation, pod: &ObservedPod) -> bool {
-    pod.is_live() || pod.is_draining(situation.now)
+    let goes_on = !pod.terminating || pod.fresh_report(situation.now).is_some();
+    pod.exit().is_none() && goes_on
 }
 
-/// New shares for pods that have another one: those that lose something before any pod is made, the others at the end.
+/// New shares for pods that have another one: those that lose something before any pod is made, the others at the end. One
+/// that is fenced is left alone but for what it must give up.
 fn deals(situation: &Situation, [bots, watchers]: [&Fit; 2]) -> (Vec<Action>, Vec<Action>) {
     let share = share_for(situation, bots.creates.len(), watchers.creates.len());
     let leaves = |pod: &ObservedPod| {
