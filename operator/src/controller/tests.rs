@@ -339,6 +339,34 @@ async fn news_of_a_fleet_is_a_change() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_of_pods_that_fails_holds_up_no_change_of_a_fleet() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    scene.pods_become_ready();
+    scene.seconds(10).await;
+    let errors = |watch: &str| scene.context.metrics.watch_errors.with_label_values(&[watch]).get();
+    scene.server.fail_watches("pods");
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let failed = errors("pods");
+    assert!((3..20).contains(&failed), "{failed} errors in a minute, each after a longer pause");
+    scene.server.writes();
+    // What there is comes first.
+    let mut changes = Box::pin(scene.context.caches.changes().skip(1));
+    scene.server.change("scrapefleets", "a", |fleet| {
+        fleet["metadata"]["generation"] = json!(2);
+        (fleet["spec"]["bots"]["min"], fleet["spec"]["bots"]["max"]) = (json!(2), json!(2));
+    });
+    let change = within(Duration::from_millis(100), "the change", changes.next()).await.unwrap().unwrap();
+    assert_eq!(change.name, "a");
+    scene.seconds(1).await;
+    let writes = scene.server.writes();
+    assert_eq!(starts(&writes, "create a-bot-1"), 1, "{writes:?}");
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert!(errors("pods") > failed);
+    assert_eq!(errors("scrapefleets"), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_pods_that_end_for_one_reason_are_two_events() {
     let scene = Scene::with(vec![small("a")]).await;
     scene.seconds(10).await;
