@@ -126,5 +126,8 @@ mod tests {
         assert!(watchers.bot == as_it_is.bot && watchers.watcher != as_it_is.watcher);
         let all = of(&|fleet| fleet.spec.pods.image = Some("other".into()));
         assert!(all.bot != as_it_is.bot && all.watcher != as_it_is.watcher);
+        // The watchdog of a pod reckons from it once how long a step may take.
+        let slower = of(&|fleet| fleet.spec.politeness.actions_per_second = 0.5);
+        assert!(slower.bot != as_it_is.bot && slower.watcher != as_it_is.watcher);
     }
 }
