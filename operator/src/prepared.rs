@@ -10,6 +10,9 @@ use crate::{
     plan::{Images, Revisions},
 };
 
+/// Where what a cluster needs is to be seen, for who applies a manifest for one machine.
+const EXAMPLE: &str = " (as in examples/kubernetes/showdown.yaml)";
+
 /// What follows from a manifest alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -47,7 +50,7 @@ fn of_place(fleet: &ScrapeFleet) -> Vec<Problem> {
         None => problems.push(Problem::new(
             "spec.queue",
             "`embedded`",
-            "`rabbitmq`: a file serves one machine only",
+            format!("`rabbitmq` with `url` and `secretName`, since a file serves one machine only{EXAMPLE}"),
         )),
         // Bots and watchers have no other way to a user and a password.
         Some(queue) if queue.secret_name.is_none() => problems.push(Problem::new(
@@ -58,7 +61,8 @@ fn of_place(fleet: &ScrapeFleet) -> Vec<Problem> {
         Some(_) => {}
     }
     if spec.store.s3.is_none() {
-        problems.push(Problem::new("spec.store", "`directory`", "`s3`: a folder serves one machine only"));
+        let allowed = format!("`s3` with `bucket`, since a folder serves one machine only{EXAMPLE}");
+        problems.push(Problem::new("spec.store", "`directory`", allowed));
     }
     let size = manifest_json(fleet).len();
     if size > MOST_MANIFEST {
@@ -97,6 +101,21 @@ mod tests {
         let mut fleet = self::fleet(1, 2);
         fleet.spec.queue.rabbitmq.as_mut().unwrap().secret_name = None;
         assert_eq!(Prepared::of(&fleet, &images()).problems[0].path, "spec.queue.rabbitmq.secretName");
+    }
+
+    #[test]
+    fn the_example_for_one_machine_is_told_what_a_cluster_needs_instead() {
+        let problems = |text: &str| Prepared::of(&manifest::load(text, &[]).unwrap(), &images()).problems;
+        let said = problems(include_str!("../../examples/showdown.yaml"));
+        let said: Vec<_> = said.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        for (problem, section) in said.iter().zip(["spec.queue", "spec.store"]) {
+            assert!(problem.starts_with(section), "{problem}");
+            assert!(problem.ends_with("(as in examples/kubernetes/showdown.yaml)"), "{problem}");
+        }
+        assert!(said[0].contains("`rabbitmq` with `url` and `secretName`"), "{said:?}");
+        assert!(said[1].contains("`s3` with `bucket`"), "{said:?}");
+        assert_eq!(problems(include_str!("../../examples/kubernetes/showdown.yaml")), []);
     }
 
     #[test]

@@ -166,6 +166,20 @@ fn what_is_wrong_with_the_manifest_is_said() {
         "{}",
         case.message()
     );
+    assert!(case.message().ends_with("bots go on with what they were made of"), "{}", case.message());
+}
+
+#[test]
+fn all_that_a_new_fleet_needs_is_said_at_once() {
+    let problem = |path: &str| Problem::new(path, "`x`", "`y`");
+    let fields = ["spec.queue", "spec.store", "spec.site", "spec.lanes"];
+    let case = case().with(|case| {
+        case.pods.clear();
+        case.problems = fields.map(problem).into();
+    });
+    let message = case.message();
+    assert!(fields[..3].iter().all(|field| message.contains(field)), "{message}");
+    assert!(message.ends_with(" (and 1 more); until that is mended no bot is made"), "{message}");
 }
 
 #[test]
