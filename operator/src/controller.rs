@@ -26,9 +26,9 @@ use crate::{
     session::Sessions,
     watches::{Caches, Guarded},
 };
-use look::Look;
 #[cfg(test)]
 pub(crate) use look::FIRST_REPORTS;
+use look::Look;
 
 /// Pause between two looks at a fleet when nothing changes. A look that finds nothing to do asks nobody.
 const PERIOD: Duration = Duration::from_secs(1);

@@ -56,12 +56,12 @@ fn left(doomed: &Doomed, because: &str, failed: Option<&str>) -> String {
     let scope = scope(&doomed.namespace, doomed.fleet.as_str());
     let failed = failed.map(|why| format!(", and what was in it does not serve ({why})")).unwrap_or_default();
     let lanes = doomed.lanes.iter();
-    let lanes: String =
-        lanes.map(|lane| format!(", `{scope}:lane.{lane}` and `{scope}:dead.{lane}`")).collect();
+    let lanes = lanes.flat_map(|lane| ["lane", "dead"].map(|of| format!("`{scope}:{of}.{lane}`")));
+    let lanes = lanes.collect::<Vec<_>>().join(", ");
     format!(
         "the fleet goes, and its queues stay on the broker at {}: {because}{failed}. To be rid of what is in them, delete there \
-         the exchange `{scope}` and every exchange and queue that begins with `{scope}:`, which are the journal \
-         `{scope}:journal`{lanes}, `{scope}:sync` and delays",
+         the exchange `{scope}` and every exchange and queue that begins with `{scope}:`, which are `{scope}:journal`, \
+         `{scope}:sync`, those of delays, and {lanes}",
         doomed.queue.url
     )
 }

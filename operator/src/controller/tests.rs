@@ -209,7 +209,10 @@ async fn queues_that_a_fleet_leaves_behind_are_told_and_do_not_keep_it() {
         scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
     let told: Vec<_> = events.filter(|event| event["reason"] == "QueuesLeft").collect();
     assert_eq!(told.len(), 1, "{writes:?}");
-    assert_eq!((&told[0]["type"], &told[0]["note"]), (&json!("Warning"), &json!("its queues stay: lane.default")));
+    assert_eq!(
+        (&told[0]["type"], &told[0]["note"]),
+        (&json!("Warning"), &json!("its queues stay: lane.default"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_queue_that_was_made_otherwise_is_read_from_the_last_word() {
-        let farewell = r#"{"code":13,"reason":"QueueMismatch","message":"inequivalent arg 'x' for queue 'q'"}"#;
+        let farewell =
+            r#"{"code":13,"reason":"QueueMismatch","message":"inequivalent arg 'x' for queue 'q'"}"#;
         let pod = observed(ended(13, farewell));
         let exit = pod.exit().unwrap();
         assert_eq!(exit.why, ExitReason::QueueMismatch);

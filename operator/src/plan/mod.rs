@@ -302,16 +302,9 @@ fn fitted(situation: &Situation, plan: &mut Plan, wanted: Wanted) -> Fit {
 
 /// The share of each pod when so many bots and watchers are made.
 fn share_for(situation: &Situation, bots: usize, watchers: usize) -> Share {
-    let there = |role| of_role(situation, role).into_iter().filter(|pod| asks(situation, pod)).count();
+    let there = |role| of_role(situation, role).into_iter().filter(|pod| pod.asks(situation.now)).count();
     let (bots, watchers) = (bots + there(Role::Bot), watchers + there(Role::Watcher));
     share::share_of(&situation.spec.politeness, situation.spec.bots.holds_per_bot, bots, watchers)
-}
-
-/// Whether a pod may still ask something of the site. One that is fenced goes on with what it does: it is no bot that is
-/// counted on, and yet one that the site sees.
-fn asks(situation: &Situation, pod: &ObservedPod) -> bool {
-    let goes_on = !pod.terminating || pod.fresh_report(situation.now).is_some();
-    pod.exit().is_none() && goes_on
 }
 
 /// New shares for pods that have another one: those that lose something before any pod is made, the others at the end. One
@@ -322,7 +315,7 @@ fn deals(situation: &Situation, [bots, watchers]: [&Fit; 2]) -> (Vec<Action>, Ve
         let mut deletes = bots.deletes.iter().chain(&watchers.deletes);
         deletes.any(|action| matches!(action, Action::Delete { uid, .. } if *uid == pod.uid))
     };
-    let dealt = situation.pods.iter().filter(|pod| asks(situation, pod) && pod.share != Some(share));
+    let dealt = situation.pods.iter().filter(|pod| pod.asks(situation.now) && pod.share != Some(share));
     let (smaller, larger): (Vec<_>, Vec<_>) = dealt.partition(|pod| {
         pod.share.is_none_or(|had| {
             had.connections_per_minute > share.connections_per_minute

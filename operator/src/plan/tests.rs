@@ -7,8 +7,8 @@ use scrapefleet_api::ScrapeFleetSpec;
 use scrapefleet_api::queue::OnDelete;
 
 use super::{
-    Action, Because, Depth, ExitReason, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role,
-    Situation, Stage, WhyCreate, WhyDelete,
+    Action, Because, Depth, ExitReason, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions,
+    Role, Situation, Stage, WhyCreate, WhyDelete,
     fixture::{pod, second, spec},
     plan, share_of_new,
 };
@@ -580,8 +580,13 @@ fn a_fenced_bot_keeps_its_part_of_the_budget_and_the_others_have_the_rest() {
     let case = case(2, 2, 0).with_spec(|spec| spec.politeness.held = 20).with_pods([pod(0), fenced()]);
     let plan = case.plan();
     let new = share_of_new(&case.situation(), &plan);
-    assert_eq!((new.connections_per_minute, new.held), (3.75, 6), "of 15 and 20, for three bots and a watcher");
-    let dealt: Vec<_> = plan.actions.iter().take_while(|action| matches!(action, Action::Deal { .. })).collect();
+    assert_eq!(
+        (new.connections_per_minute, new.held),
+        (3.75, 6),
+        "of 15 and 20, for three bots and a watcher"
+    );
+    let dealt: Vec<_> =
+        plan.actions.iter().take_while(|action| matches!(action, Action::Deal { .. })).collect();
     assert_eq!(dealt.len(), 3, "all that are there, before another is made: {:?}", plan.actions);
     assert!(dealt.contains(&&Action::Deal { pod: "fleet-bot-1-x".into(), share: new }), "{dealt:?}");
 }
@@ -591,7 +596,8 @@ fn a_fenced_bot_is_dealt_nothing_more() {
     let mut case = case(1, 2, 0).with_pods([pod(0), pod(1).with(|pod| pod.fenced = true), pod(2)]);
     // The third has gone: there is more for each.
     case.pods.pop();
-    let dealt: Vec<_> = case.plan().actions.into_iter().filter(|it| matches!(it, Action::Deal { .. })).collect();
+    let dealt: Vec<_> =
+        case.plan().actions.into_iter().filter(|it| matches!(it, Action::Deal { .. })).collect();
     let to = |pod: &str| dealt.iter().any(|it| matches!(it, Action::Deal { pod: name, .. } if name == pod));
     assert!(to("fleet-bot-0-x") && to("fleet-watcher-0-x") && !to("fleet-bot-1-x"), "{dealt:?}");
 }

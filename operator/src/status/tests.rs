@@ -9,8 +9,8 @@ use crate::{
     Observed,
     observe::Supply,
     plan::{
-        Awaited, Depth, ExitReason, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions,
-        Stage,
+        Awaited, Depth, ExitReason, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState,
+        Revisions, Stage,
         fixture::{fleet, pod, second},
         plan,
     },

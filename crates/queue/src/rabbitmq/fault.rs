@@ -79,11 +79,13 @@ mod tests {
 
     #[test]
     fn a_queue_that_was_made_otherwise_is_named_with_the_argument_and_what_to_do() {
-        let text =
-            "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q': received '5' but current is '3'";
+        let text = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q': received '5' but current is '3'";
         let found = of("mq:5672", "declare", &error(AMQPSoftError::PRECONDITIONFAILED.into(), text));
         let QueueError::Mismatch(said) = &found else { panic!("{found}") };
-        assert!(said.contains(text) && said.contains("Delete that queue") && said.contains("mq:5672"), "{said}");
+        assert!(
+            said.contains(text) && said.contains("Delete that queue") && said.contains("mq:5672"),
+            "{said}"
+        );
         assert!(found.is_refusal());
     }
 

@@ -131,7 +131,9 @@ impl Management {
                 self.delete_one(kind, &name).await?;
             }
             if let Some(left) = self.declared(kind, names).await?.first() {
-                return Err(self.unreachable(kind, &format!("`{left}` was deleted and is there still, or again")));
+                return Err(
+                    self.unreachable(kind, &format!("`{left}` was deleted and is there still, or again"))
+                );
             }
         }
         Ok(())
