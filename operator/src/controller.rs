@@ -26,6 +26,8 @@ use crate::{
     session::Sessions,
     watches::{Caches, Guarded},
 };
+#[cfg(test)]
+pub(crate) use look::FIRST_REPORTS;
 use look::Look;
 
 /// Pause between two looks at a fleet when nothing changes. A look that finds nothing to do asks nobody.

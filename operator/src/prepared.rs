@@ -10,6 +10,9 @@ use crate::{
     plan::{Images, Revisions},
 };
 
+/// Where what a cluster needs is to be seen, for who applies a manifest for one machine.
+const EXAMPLE: &str = " (as in examples/kubernetes/showdown.yaml)";
+
 /// What follows from a manifest alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
@@ -47,7 +50,7 @@ fn of_place(fleet: &ScrapeFleet) -> Vec<Problem> {
         None => problems.push(Problem::new(
             "spec.queue",
             "`embedded`",
-            "`rabbitmq`: a file serves one machine only",
+            format!("`rabbitmq` with `url` and `secretName`, since a file serves one machine only{EXAMPLE}"),
         )),
         // Bots and watchers have no other way to a user and a password.
         Some(queue) if queue.secret_name.is_none() => problems.push(Problem::new(
@@ -58,7 +61,8 @@ fn of_place(fleet: &ScrapeFleet) -> Vec<Problem> {
         Some(_) => {}
     }
     if spec.store.s3.is_none() {
-        problems.push(Problem::new("spec.store", "`directory`", "`s3`: a folder serves one machine only"));
+        let allowed = format!("`s3` with `bucket`, since a folder serves one machine only{EXAMPLE}");
+        problems.push(Problem::new("spec.store", "`directory`", allowed));
     }
     let size = manifest_json(fleet).len();
     if size > MOST_MANIFEST {
@@ -100,6 +104,21 @@ mod tests {
     }
 
     #[test]
+    fn the_example_for_one_machine_is_told_what_a_cluster_needs_instead() {
+        let problems = |text: &str| Prepared::of(&manifest::load(text, &[]).unwrap(), &images()).problems;
+        let said = problems(include_str!("../../examples/showdown.yaml"));
+        let said: Vec<_> = said.iter().map(ToString::to_string).collect();
+        assert_eq!(said.len(), 2, "{said:?}");
+        for (problem, section) in said.iter().zip(["spec.queue", "spec.store"]) {
+            assert!(problem.starts_with(section), "{problem}");
+            assert!(problem.ends_with("(as in examples/kubernetes/showdown.yaml)"), "{problem}");
+        }
+        assert!(said[0].contains("`rabbitmq` with `url` and `secretName`"), "{said:?}");
+        assert!(said[1].contains("`s3` with `bucket`"), "{said:?}");
+        assert_eq!(problems(include_str!("../../examples/kubernetes/showdown.yaml")), []);
+    }
+
+    #[test]
     fn only_what_pods_are_made_of_makes_another_revision() {
         let of = |change: &dyn Fn(&mut ScrapeFleet)| {
             let mut fleet = fleet(1, 2);
@@ -126,5 +145,8 @@ mod tests {
         assert!(watchers.bot == as_it_is.bot && watchers.watcher != as_it_is.watcher);
         let all = of(&|fleet| fleet.spec.pods.image = Some("other".into()));
         assert!(all.bot != as_it_is.bot && all.watcher != as_it_is.watcher);
+        // The watchdog of a pod reckons from it once how long a step may take.
+        let slower = of(&|fleet| fleet.spec.politeness.actions_per_second = 0.5);
+        assert!(slower.bot != as_it_is.bot && slower.watcher != as_it_is.watcher);
     }
 }

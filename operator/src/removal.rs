@@ -4,14 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use scrapefleet_api::LaneName;
 use scrapefleet_policy::within;
 use scrapefleet_queue::rabbitmq;
 
 use crate::{
-    api::{Doomed, QueueRemoval},
+    api::{Doomed, QueueRemoval, Removed},
     broker::{Broker, Credentials, scope},
-    observe::{Supply, credentials},
+    observe::{Data, Supply, credentials},
 };
 
 /// How long deleting all queues of a fleet may take; what is left by then is deleted in the next look.
@@ -23,20 +22,48 @@ pub struct BrokerRemoval;
 
 #[async_trait]
 impl QueueRemoval for BrokerRemoval {
-    async fn remove(&self, doomed: &Doomed) -> Result<(), String> {
-        let data = match &doomed.secret {
-            Supply::Found(data) => data,
-            Supply::Missing(why) | Supply::Unknown(why) => return Err(why.clone()),
-            Supply::NotNamed => return Err("the fleet names no Secret of the broker".to_owned()),
+    async fn remove(&self, doomed: &Doomed) -> Result<Removed, String> {
+        let failed = match &doomed.login {
+            None => None,
+            Some(login) => match delete(doomed, login).await {
+                Ok(()) => return Ok(Removed::All),
+                Err(why) => Some(why),
+            },
         };
-        let credentials = credentials(data);
-        // What is wrong with the manifest is said in its words.
-        Broker::new(&doomed.queue, credentials.clone()).map_err(|error| error.to_string())?;
-        let options = options(doomed, credentials);
-        let removed =
-            within(ALL, "deleting the queues of a fleet", Box::pin(rabbitmq::delete(&options))).await;
-        removed.map_err(|expired| expired.to_string())?.map_err(|why| why.to_string())
+        match &doomed.secret {
+            Supply::Found(_) => Err(failed.unwrap_or_else(|| "the Secret was not read yet".to_owned())),
+            Supply::Missing(why) | Supply::Unknown(why) => Err(why.clone()),
+            // Mostly its namespace is deleted, and the Secret went first. Nobody brings it back, so nothing is waited for.
+            Supply::Absent(_) => {
+                Ok(Removed::Left(left(doomed, "the Secret that it names is gone", failed.as_deref())))
+            }
+            Supply::NotNamed => Ok(Removed::Left(left(doomed, "it names no Secret", failed.as_deref()))),
+        }
     }
+}
+
+async fn delete(doomed: &Doomed, login: &Data) -> Result<(), String> {
+    let credentials = credentials(login);
+    // What is wrong with the manifest is said in its words.
+    Broker::new(&doomed.queue, credentials.clone()).map_err(|error| error.to_string())?;
+    let options = options(doomed, credentials);
+    let deleted = within(ALL, "deleting the queues of a fleet", Box::pin(rabbitmq::delete(&options))).await;
+    deleted.map_err(|expired| expired.to_string())?.map_err(|why| why.to_string())
+}
+
+/// What is left behind, why, and what to do. The names come last: there may be more than an event has room for.
+fn left(doomed: &Doomed, because: &str, failed: Option<&str>) -> String {
+    let scope = scope(&doomed.namespace, doomed.fleet.as_str());
+    let failed = failed.map(|why| format!(", and what was in it does not serve ({why})")).unwrap_or_default();
+    let lanes = doomed.lanes.iter();
+    let lanes = lanes.flat_map(|lane| ["lane", "dead"].map(|of| format!("`{scope}:{of}.{lane}`")));
+    let lanes = lanes.collect::<Vec<_>>().join(", ");
+    format!(
+        "the fleet goes, and its queues stay on the broker at {}: {because}{failed}. To be rid of what is in them, delete there \
+         the exchange `{scope}` and every exchange and queue that begins with `{scope}:`, which are `{scope}:journal`, \
+         `{scope}:sync`, those of delays, and {lanes}",
+        doomed.queue.url
+    )
 }
 
 /// Whose queues they are. Nothing is declared or consumed with it.
@@ -49,7 +76,7 @@ fn options(doomed: &Doomed, credentials: Credentials) -> rabbitmq::Options {
         password: rabbitmq::Password::new(password.reveal().to_owned()),
         ca,
         scope: scope(&doomed.namespace, doomed.fleet.as_str()),
-        lanes: vec![LaneName::default()],
+        lanes: doomed.lanes.clone(),
         copies: None,
         longest_hold: Duration::ZERO,
         name: "scrapefleet operator".to_owned(),
@@ -67,16 +94,19 @@ mod tests {
         http::StatusCode,
         routing::{delete, get},
     };
-    use scrapefleet_api::queue::{OnDelete, RabbitMqQueue};
+    use scrapefleet_api::{
+        LaneName,
+        queue::{OnDelete, RabbitMqQueue},
+    };
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
     use super::*;
-    use crate::observe::Data;
 
-    /// What a vhost has: kind and name.
+    /// What a vhost has: kind and name. One whose name has `unlisted` in it is not listed.
     type Things = Arc<Mutex<Vec<(String, String)>>>;
 
+    /// As a broker does that has just started: nothing runs yet.
     async fn list(
         State(things): State<Things>,
         Path((kind, vhost)): Path<(String, String)>,
@@ -84,9 +114,12 @@ mod tests {
     ) -> Json<Value> {
         assert_eq!(vhost, "/");
         assert!(query["name"].starts_with(r"^scrapefleet\.ns\.a$"), "{query:?}");
+        let asks_what_runs = query.contains_key("enable_queue_totals");
+        let shown = |name: &str| !asks_what_runs && !name.contains("unlisted");
         let things = things.lock().unwrap();
-        let rows = things.iter().filter(|(of, _)| *of == kind).map(|(_, name)| json!({ "name": name }));
-        Json(json!({ "page_count": 1, "items": rows.collect::<Vec<_>>() }))
+        let rows = things.iter().filter(|(of, name)| *of == kind && shown(name));
+        let rows: Vec<_> = rows.map(|(_, name)| json!({ "name": name })).collect();
+        Json(json!({ "page_count": 1, "items": rows }))
     }
 
     async fn take(
@@ -96,6 +129,9 @@ mod tests {
         let mut things = things.lock().unwrap();
         if name.ends_with("lane.locked") {
             return StatusCode::FORBIDDEN;
+        }
+        if name.ends_with("lane.undying") {
+            return StatusCode::NO_CONTENT;
         }
         things.retain(|thing| *thing != (kind.clone(), name.clone()));
         StatusCode::NO_CONTENT
@@ -117,8 +153,25 @@ mod tests {
             copies: None,
             on_delete: OnDelete::Delete,
         };
-        let secret = Supply::Found(Arc::new(Data::of(&["username", "password"])));
-        Doomed { namespace: "ns".to_owned(), fleet: "a".parse().unwrap(), queue, secret }
+        let login = Arc::new(Data::of(&["username", "password"]));
+        Doomed {
+            namespace: "ns".to_owned(),
+            fleet: "a".parse().unwrap(),
+            lanes: ["fast", "unlisted"].map(|lane| LaneName::new(lane).unwrap()).into(),
+            queue,
+            secret: Supply::Found(Arc::clone(&login)),
+            login: Some(login),
+        }
+    }
+
+    fn gone() -> Supply {
+        Supply::Absent("there is no Secret `queue`".to_owned())
+    }
+
+    /// An address where nobody listens.
+    async fn nowhere() -> Option<String> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Some(format!("http://{}", listener.local_addr().unwrap()))
     }
 
     fn things(of: &[(&str, &str)]) -> Things {
@@ -126,16 +179,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_fleet_has_is_deleted() {
+    async fn what_the_fleet_has_is_deleted_whatever_the_broker_lists() {
         let all = things(&[
             ("exchanges", "scrapefleet.ns.a"),
-            ("queues", "scrapefleet.ns.a:lane.x"),
+            ("queues", "scrapefleet.ns.a:lane.of-yesterday"),
+            ("queues", "scrapefleet.ns.a:lane.unlisted"),
             ("queues", "scrapefleet.ns.a:journal"),
         ]);
         let doomed = doomed(&all).await;
-        BrokerRemoval.remove(&doomed).await.unwrap();
+        assert_eq!(BrokerRemoval.remove(&doomed).await, Ok(Removed::All));
         assert_eq!(*all.lock().unwrap(), []);
-        BrokerRemoval.remove(&doomed).await.unwrap();
+        assert_eq!(BrokerRemoval.remove(&doomed).await, Ok(Removed::All));
     }
 
     #[tokio::test]
@@ -146,9 +200,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_secret_nothing_is_asked() {
+    async fn what_is_there_after_it_was_deleted_is_an_error() {
+        let doomed = doomed(&things(&[("queues", "scrapefleet.ns.a:lane.undying")])).await;
+        let why = BrokerRemoval.remove(&doomed).await.unwrap_err();
+        assert!(why.contains("lane.undying") && why.contains("is there still"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_went_first_is_remembered() {
+        for secret in [gone(), Supply::Unknown("forbidden".to_owned()), Supply::NotNamed] {
+            let all = things(&[("queues", "scrapefleet.ns.a:journal")]);
+            let doomed = Doomed { secret, ..doomed(&all).await };
+            assert_eq!(BrokerRemoval.remove(&doomed).await, Ok(Removed::All));
+            assert_eq!(*all.lock().unwrap(), []);
+        }
+    }
+
+    #[tokio::test]
+    async fn queues_that_nobody_can_delete_any_more_are_named() {
+        let all = things(&[("queues", "scrapefleet.ns.a:journal")]);
+        for secret in [gone(), Supply::NotNamed] {
+            let doomed = Doomed { secret, login: None, ..doomed(&all).await };
+            let Ok(Removed::Left(said)) = BrokerRemoval.remove(&doomed).await else { panic!("nothing left") };
+            for part in ["amqp://mq", "Secret", "`scrapefleet.ns.a`", "`scrapefleet.ns.a:lane.fast`"] {
+                assert!(said.contains(part), "{part}: {said}");
+            }
+        }
+        assert_eq!(all.lock().unwrap().len(), 1, "nothing was asked");
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_went_with_the_secret_keeps_no_fleet_and_one_that_is_away_does() {
         let mut doomed = doomed(&things(&[])).await;
-        doomed.secret = Supply::NotNamed;
-        assert!(BrokerRemoval.remove(&doomed).await.unwrap_err().contains("no Secret"));
+        doomed.queue.management_url = nowhere().await;
+        let why = BrokerRemoval.remove(&doomed).await.unwrap_err();
+        assert!(why.contains("cannot be reached"), "{why}");
+        doomed.secret = gone();
+        let Ok(Removed::Left(said)) = BrokerRemoval.remove(&doomed).await else { panic!("nothing left") };
+        assert!(said.contains("does not serve") && said.contains("cannot be reached"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_may_come_is_waited_for() {
+        for secret in [Supply::Unknown("not read".to_owned()), Supply::Missing("no key".to_owned())] {
+            let doomed = Doomed { secret, login: None, ..doomed(&things(&[])).await };
+            let why = BrokerRemoval.remove(&doomed).await.unwrap_err();
+            assert!(why == "not read" || why == "no key", "{why}");
+        }
     }
 }

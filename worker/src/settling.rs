@@ -17,7 +17,7 @@ const FINISH: Timeout = Timeout::hard(Duration::from_secs(15));
 /// beside the one that counts.
 pub(crate) async fn settle(claims: Claims, ending: &Ending, repeated: &Repeated) -> Result<u64, EndError> {
     let policy = patiently("finish", FINISH).when(|error: &QueueError| {
-        !matches!(error, QueueError::Closed | QueueError::NotFound(_) | QueueError::Refused(_))
+        !matches!(error, QueueError::Closed | QueueError::NotFound(_)) && !error.is_refusal()
     });
     settle_under(&policy, claims, ending, repeated).await
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use scrapefleet_queue::QueueError;
 use scrapefleet_worker::BotExit;
 use serde::Serialize;
 
@@ -45,7 +46,12 @@ impl Ending {
     /// It ended because of an error.
     pub(super) fn of_error(error: &CliError) -> Self {
         let code = error.exit_code();
-        Self { code, reason: reason(code), message: Some(shortened(&error.to_string())), stored: None }
+        let reason = match error {
+            // The broker is there, and no waiting mends it: whoever reads this has to tell the two apart.
+            CliError::Queue(QueueError::Mismatch(_)) => "QueueMismatch",
+            _ => reason(code),
+        };
+        Self { code, reason, message: Some(shortened(&error.to_string())), stored: None }
     }
 
     /// Its watchdog ends it, because something stands still.
@@ -110,6 +116,16 @@ mod tests {
         let read: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         assert_eq!(read["code"], 15);
         assert!(std::fs::metadata(&file).unwrap().len() <= LONGEST as u64);
+    }
+
+    #[test]
+    fn a_queue_that_was_made_otherwise_is_not_one_that_cannot_be_reached() {
+        let of = |error: QueueError| {
+            let ending = Ending::of_error(&error.into());
+            (ending.code, ending.reason)
+        };
+        assert_eq!(of(QueueError::Mismatch("x-delivery-limit".to_owned())), (13, "QueueMismatch"));
+        assert_eq!(of(QueueError::Unreachable("refused".to_owned())), (13, "QueueUnreachable"));
     }
 
     #[test]

@@ -48,6 +48,17 @@ pub enum QueueError {
     /// What was asked for is not allowed, now or ever: a message that is too large, a claim that was finished already.
     #[error("refused: {0}")]
     Refused(String),
+    /// What is there under the queue's names was made otherwise than it is wanted, until somebody changes the one or the other.
+    #[error("the queue was made otherwise: {0}")]
+    Mismatch(String),
+}
+
+impl QueueError {
+    /// Whether waiting does not help: what refuses is there, and somebody has to change something.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Mismatch(_))
+    }
 }
 
 /// What a publish did.

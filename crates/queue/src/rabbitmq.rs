@@ -95,8 +95,8 @@ impl fmt::Debug for RabbitMq {
 /// Connects to a broker and makes the fleet's queues where they are not there yet.
 ///
 /// # Errors
-/// [`QueueError::Refused`] when the broker does not accept who we are, or has queues of these names that were made
-/// otherwise; [`QueueError::Unreachable`] when it cannot be reached.
+/// [`QueueError::Refused`] when the broker does not accept who we are, [`QueueError::Mismatch`] when it has queues of these
+/// names that were made otherwise, [`QueueError::Unreachable`] when it cannot be reached.
 pub async fn connect(options: Options) -> Result<RabbitMq, QueueError> {
     options::check(&options)?;
     let address = Address::of(&options)?;
@@ -129,18 +129,18 @@ async fn check_timeouts(
         return Ok(());
     };
     let found = found.map_or_else(|| "not set".to_owned(), |found| format!("{found} ms"));
-    Err(QueueError::Refused(format!(
+    Err(QueueError::Mismatch(format!(
         "queue `{queue}` was made for shorter holds: its x-consumer-timeout is {found}, and at least {wanted} ms are \
          needed for holds of {longest_hold:?}. Delete the queue when it is empty, or hold for a shorter time"
     )))
 }
 
-/// Deletes everything of a fleet from its broker: waiting tasks, dead letters, journal. Nobody should use it any more;
-/// who does makes it anew.
+/// Deletes everything of a fleet from its broker, also of lanes that are not among these any more: waiting tasks, dead
+/// letters, journal. Nobody should use it any more; who does makes it anew.
 pub async fn delete(options: &Options) -> Result<(), QueueError> {
     options::check(options)?;
     let address = Address::of(options)?;
-    Management::of(options, &address)?.delete(&Names::new(options.scope.clone())).await
+    Management::of(options, &address)?.delete(&Names::new(options.scope.clone()), &options.lanes).await
 }
 
 impl RabbitMq {

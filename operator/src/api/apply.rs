@@ -1,6 +1,6 @@
 //! Doing what was planned.
 
-use std::{collections::BTreeMap, fmt::Debug};
+use std::{collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,7 +8,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
 };
-use scrapefleet_api::{FleetName, ScrapeFleet, queue::RabbitMqQueue};
+use scrapefleet_api::{FleetName, LaneName, ScrapeFleet, queue::RabbitMqQueue};
 use scrapefleet_policy::within;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use super::{CALL, code, words};
 use crate::{
     build::{Made, build_pod},
     names,
-    observe::Supply,
+    observe::{Data, Supply},
     plan::{Action, Images, Revisions, Share, WhyCreate, WhyDelete},
 };
 
@@ -51,17 +51,30 @@ pub struct Doomed {
     pub namespace: String,
     /// The fleet's name.
     pub fleet: FleetName,
+    /// Its lanes.
+    pub lanes: Vec<LaneName>,
     /// The broker.
     pub queue: RabbitMqQueue,
     /// The Secret that the fleet names.
     pub secret: Supply,
+    /// What was in it when it was there last, which may be now.
+    pub login: Option<Arc<Data>>,
+}
+
+/// What became of the queues of a fleet that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    /// They are deleted.
+    All,
+    /// Nobody can delete them from here any more. Which they are, why, and what to do, for people.
+    Left(String),
 }
 
 /// Deletes the queues of a fleet. Deleting what is not there succeeds.
 #[async_trait]
 pub trait QueueRemoval: Debug + Send + Sync {
-    /// Deletes them within a bound, or says why not.
-    async fn remove(&self, doomed: &Doomed) -> Result<(), String>;
+    /// Deletes them within a bound, or says why not; then it is tried again later.
+    async fn remove(&self, doomed: &Doomed) -> Result<Removed, String>;
 }
 
 /// What was done, for events and metrics.
@@ -71,6 +84,8 @@ pub struct Applied {
     pub done: Vec<Action>,
     /// Why the others were left.
     pub failed: Option<Failed>,
+    /// Which queues a fleet leaves behind, in words, if it does.
+    pub left: Option<String>,
 }
 
 /// Does what was planned for one fleet.
@@ -99,7 +114,10 @@ impl Apply<'_> {
         let mut applied = Applied::default();
         for action in actions {
             match self.one(&action).await {
-                Ok(()) => applied.done.push(action),
+                Ok(left) => {
+                    applied.left = left.or(applied.left);
+                    applied.done.push(action);
+                }
                 Err(failed) => {
                     applied.failed = Some(failed);
                     break;
@@ -109,15 +127,17 @@ impl Apply<'_> {
         applied
     }
 
-    async fn one(&self, action: &Action) -> Result<(), Failed> {
+    /// Does one, and says what it leaves behind.
+    async fn one(&self, action: &Action) -> Result<Option<String>, Failed> {
         match action {
-            Action::AddFinalizer => self.finalizers(true).await,
-            Action::RemoveFinalizer => self.finalizers(false).await,
-            Action::Deal { pod, share } => self.deal(pod, share).await,
-            Action::Create { .. } => self.create(action).await,
-            Action::Delete { pod, uid, why, .. } => self.delete(pod, uid, *why).await,
-            Action::RemoveQueues => self.remove_queues().await,
+            Action::AddFinalizer => self.finalizers(true).await?,
+            Action::RemoveFinalizer => self.finalizers(false).await?,
+            Action::Deal { pod, share } => self.deal(pod, share).await?,
+            Action::Create { .. } => self.create(action).await?,
+            Action::Delete { pod, uid, why, .. } => self.delete(pod, uid, *why).await?,
+            Action::RemoveQueues => return self.remove_queues().await,
         }
+        Ok(None)
     }
 
     fn pods(&self) -> Api<Pod> {
@@ -188,9 +208,12 @@ impl Apply<'_> {
         }
     }
 
-    async fn remove_queues(&self) -> Result<(), Failed> {
-        let Some(doomed) = &self.doomed else { return Ok(()) };
-        self.removal.remove(doomed).await.map_err(Failed::Queues)
+    async fn remove_queues(&self) -> Result<Option<String>, Failed> {
+        let Some(doomed) = &self.doomed else { return Ok(None) };
+        match self.removal.remove(doomed).await.map_err(Failed::Queues)? {
+            Removed::All => Ok(None),
+            Removed::Left(which) => Ok(Some(which)),
+        }
     }
 }
 

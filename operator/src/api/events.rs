@@ -70,6 +70,15 @@ impl Announcer {
         }
     }
 
+    /// Tells of queues that a fleet leaves behind. The log has it too: in a namespace that is being deleted no event can be made.
+    pub async fn announce_left(&self, fleet: &ScrapeFleet, left: &str) {
+        let (namespace, name) = (&fleet.metadata.namespace, &fleet.metadata.name);
+        tracing::warn!(?namespace, fleet = ?name, left, "a fleet leaves queues behind");
+        let reason = "QueuesLeft".to_owned();
+        let news = News { warning: true, reason, action: "RemoveQueues", note: left.to_owned(), pod: None };
+        self.tell(fleet, news).await;
+    }
+
     async fn tell(&self, fleet: &ScrapeFleet, news: News) {
         let about = fleet.object_ref(&());
         let recorder = match &news.pod {

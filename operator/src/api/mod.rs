@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use scrapefleet_telemetry::escape;
 
-pub use apply::{Applied, Apply, Doomed, Failed, QueueRemoval};
+pub use apply::{Applied, Apply, Doomed, Failed, QueueRemoval, Removed};
 pub use counting::{Counted, Counting};
 pub use events::Announcer;
 

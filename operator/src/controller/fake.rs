@@ -1,7 +1,7 @@
 //! An API server in memory, for tests: fleets and pods with lists, watches and a log of what was written.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
 };
@@ -38,6 +38,8 @@ struct Stored {
     objects: BTreeMap<(&'static str, String), Value>,
     writes: Vec<String>,
     refuses_pods: bool,
+    /// Plurals whose watches fail.
+    unwatched: BTreeSet<&'static str>,
 }
 
 type Asked = Query<BTreeMap<String, String>>;
@@ -115,6 +117,13 @@ impl FakeServer {
         self.lock().refuses_pods = refuses;
     }
 
+    /// Ends the watches of these objects, and lets every later one fail.
+    pub(super) fn fail_watches(&self, plural: &'static str) {
+        self.lock().unwatched.insert(plural);
+        // Nobody may be watching yet.
+        let _ = self.0.changes.send((plural, Value::Null));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stored> {
         self.0.state.lock().unwrap()
     }
@@ -125,14 +134,7 @@ impl FakeServer {
 
     fn read(&self, plural: &'static str, asked: &Asked) -> Response {
         if asked.contains_key("watch") {
-            let later = stream::unfold(self.0.changes.subscribe(), async |mut changes| {
-                let change = changes.recv().await.ok()?;
-                Some((change, changes))
-            });
-            let lines = later.filter_map(move |(of, change)| {
-                future::ready((of == plural).then(|| Ok::<_, Infallible>(format!("{change}\n"))))
-            });
-            return Body::from_stream(lines).into_response();
+            return self.watch(plural);
         }
         let state = self.lock();
         let items: Vec<_> =
@@ -140,6 +142,20 @@ impl FakeServer {
         let metadata = json!({ "resourceVersion": state.version.to_string() });
         Json(json!({ "kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items }))
             .into_response()
+    }
+
+    /// What changes from now on, until watches of it are to fail.
+    fn watch(&self, plural: &'static str) -> Response {
+        if self.lock().unwatched.contains(plural) {
+            return refusal(500, "etcd is away");
+        }
+        let later = stream::unfold(self.0.changes.subscribe(), async |mut changes| {
+            let change = changes.recv().await.ok()?;
+            Some((change, changes))
+        });
+        let ours = later.filter(move |(of, _)| future::ready(*of == plural));
+        let ours = ours.take_while(|(_, change)| future::ready(!change.is_null()));
+        Body::from_stream(ours.map(|(_, change)| Ok::<_, Infallible>(format!("{change}\n")))).into_response()
     }
 }
 

@@ -13,15 +13,16 @@ use crate::{
     Observed,
     api::{Applied, Apply, CALL, Doomed, Failed, words},
     names,
-    observe::{Heard, Outside, Supply, Target, ends_by, observe},
+    observe::{Heard, Outside, Supply, Target, ends_by, lanes, observe},
     plan::{Action, Depth, Fleet, ObservedPod, Plan, Situation, plan, share_of_new},
     prepared::Prepared,
     session::Session,
     status::{View, status},
 };
 
-/// How long a fleet's pods may take to say how they are before it is looked at for the first time without.
-const FIRST_REPORTS: Duration = Duration::from_secs(4);
+/// How long a fleet's pods may take to say how they are before it is looked at for the first time without: they are asked
+/// within a second, and each has two to answer.
+pub(crate) const FIRST_REPORTS: Duration = Duration::from_secs(3);
 
 /// One look at one fleet.
 pub(super) struct Look<'a> {
@@ -57,6 +58,9 @@ impl Look<'_> {
             planned = plan(&self.situation(&seen, &prepared), &session.memory);
         }
         let applied = self.apply(&seen, &prepared, &planned).await;
+        if let Some(left) = &applied.left {
+            self.context.announcer.announce_left(self.fleet, left).await;
+        }
         session.memory = planned.memory.clone();
         session.tally.count(&seen.pods, seen.now);
         let labels = [self.key.0.as_str(), self.key.1.as_str()];
@@ -167,12 +171,15 @@ impl Look<'_> {
     }
 
     fn doomed(&self, seen: &Seen) -> Option<Doomed> {
-        let secret = seen.outside.as_ref().map(|outside| outside.queue_secret.clone());
+        let outside = seen.outside.as_ref();
+        let secret = outside.map(|outside| outside.queue_secret.clone());
         Some(Doomed {
             namespace: self.key.0.clone(),
             fleet: self.fleet.fleet_name().ok()?,
+            lanes: lanes(&self.fleet.spec),
             queue: self.fleet.spec.queue.rabbitmq.clone()?,
             secret: secret.unwrap_or_else(|| Supply::Unknown("the Secret was not looked up yet".to_owned())),
+            login: outside.and_then(|outside| outside.last_login.clone()),
         })
     }
 

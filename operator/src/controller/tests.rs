@@ -16,7 +16,7 @@ use super::{
     *,
 };
 use crate::{
-    api::Doomed,
+    api::{Doomed, Removed},
     names,
     observe::Secrets,
     plan::{
@@ -26,18 +26,19 @@ use crate::{
     watches,
 };
 
-/// Counts what it is asked for, and refuses the first time.
+/// Counts what it is asked for, and refuses the first time. It leaves the queues of a fleet whose name is `stranded`.
 #[derive(Debug, Default)]
 struct Removals(Mutex<Vec<String>>, AtomicUsize);
 
 #[async_trait]
 impl QueueRemoval for Removals {
-    async fn remove(&self, doomed: &Doomed) -> Result<(), String> {
+    async fn remove(&self, doomed: &Doomed) -> Result<Removed, String> {
         if self.1.fetch_add(1, Ordering::SeqCst) == 0 {
             return Err("the broker is away".to_owned());
         }
         self.0.lock().unwrap().push(doomed.fleet.to_string());
-        Ok(())
+        let stranded = doomed.fleet.as_str() == "stranded";
+        Ok(if stranded { Removed::Left("its queues stay: lane.default".to_owned()) } else { Removed::All })
     }
 }
 
@@ -190,7 +191,28 @@ async fn a_deleted_fleet_drains_before_its_queues_go_and_then_itself() {
     assert_eq!(starts(&scene.server.writes(), "finalizers"), 0, "the queues could not be deleted");
     scene.seconds(10).await;
     assert_eq!(*scene.removals.0.lock().unwrap(), ["a"]);
-    assert_eq!(starts(&scene.server.writes(), "finalizers []"), 1);
+    let writes = scene.server.writes();
+    assert_eq!((starts(&writes, "finalizers []"), starts(&writes, "event QueuesLeft")), (1, 0), "{writes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn queues_that_a_fleet_leaves_behind_are_told_and_do_not_keep_it() {
+    let mut fleet = small("stranded");
+    fleet["spec"]["queue"]["rabbitmq"]["onDelete"] = json!(OnDelete::Delete);
+    fleet["metadata"]["finalizers"] = json!([names::FINALIZER]);
+    fleet["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:10Z");
+    let scene = Scene::with(vec![fleet]).await;
+    scene.seconds(10).await;
+    let writes = scene.server.writes();
+    assert_eq!(starts(&writes, "finalizers []"), 1, "{writes:?}");
+    let events =
+        scene.server.names("events").into_iter().filter_map(|name| scene.server.get("events", &name));
+    let told: Vec<_> = events.filter(|event| event["reason"] == "QueuesLeft").collect();
+    assert_eq!(told.len(), 1, "{writes:?}");
+    assert_eq!(
+        (&told[0]["type"], &told[0]["note"]),
+        (&json!("Warning"), &json!("its queues stay: lane.default"))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -317,6 +339,34 @@ async fn news_of_a_fleet_is_a_change() {
     caches.news_of(SPACE, "a");
     let change = within(Duration::from_secs(1), "the change", changes.next()).await.unwrap().unwrap();
     assert_eq!((change.namespace.as_deref(), change.name.as_str()), (Some(SPACE), "a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_pods_that_fails_holds_up_no_change_of_a_fleet() {
+    let scene = Scene::with(vec![small("a")]).await;
+    scene.seconds(10).await;
+    scene.pods_become_ready();
+    scene.seconds(10).await;
+    let errors = |watch: &str| scene.context.metrics.watch_errors.with_label_values(&[watch]).get();
+    scene.server.fail_watches("pods");
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let failed = errors("pods");
+    assert!((3..20).contains(&failed), "{failed} errors in a minute, each after a longer pause");
+    scene.server.writes();
+    // What there is comes first.
+    let mut changes = Box::pin(scene.context.caches.changes().skip(1));
+    scene.server.change("scrapefleets", "a", |fleet| {
+        fleet["metadata"]["generation"] = json!(2);
+        (fleet["spec"]["bots"]["min"], fleet["spec"]["bots"]["max"]) = (json!(2), json!(2));
+    });
+    let change = within(Duration::from_millis(100), "the change", changes.next()).await.unwrap().unwrap();
+    assert_eq!(change.name, "a");
+    scene.seconds(1).await;
+    let writes = scene.server.writes();
+    assert_eq!(starts(&writes, "create a-bot-1"), 1, "{writes:?}");
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert!(errors("pods") > failed);
+    assert_eq!(errors("scrapefleets"), 0);
 }
 
 #[tokio::test(start_paused = true)]

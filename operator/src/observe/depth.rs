@@ -32,6 +32,8 @@ pub struct Outside {
     pub broker_answers: Option<bool>,
     /// The Secret of the queue.
     pub queue_secret: Supply,
+    /// What was in it when it was there last: who deletes a namespace mostly takes the Secret from a fleet that still drains.
+    pub last_login: Option<Arc<Data>>,
     /// The Secret of the store.
     pub store_secret: Supply,
 }
@@ -73,8 +75,10 @@ impl DepthReader {
 
     async fn look(&self, fleet: Arc<ScrapeFleet>) {
         let Some(key) = key(&fleet) else { return };
-        let outside = self.read(&key.0, &fleet).await;
-        self.lock().insert(key, outside);
+        let mut outside = self.read(&key.0, &fleet).await;
+        let mut known = self.lock();
+        outside.last_login = last_login(&outside.queue_secret, known.get(&key));
+        known.insert(key, outside);
     }
 
     async fn read(&self, namespace: &str, fleet: &ScrapeFleet) -> Outside {
@@ -91,7 +95,7 @@ impl DepthReader {
             Failed::Read(unread) => Observed::unread(unread.to_string()),
             Failed::NotAsked(why) => Observed::unread(why),
         });
-        Outside { depth, broker_answers, queue_secret, store_secret }
+        Outside { depth, broker_answers, queue_secret, last_login: None, store_secret }
     }
 
     async fn queue_secret(&self, namespace: &str, spec: &ScrapeFleetSpec) -> Supply {
@@ -121,7 +125,7 @@ impl DepthReader {
         let credentials = match secret {
             Supply::Found(data) => credentials(data),
             Supply::NotNamed => return not_asked("the fleet names no Secret of the broker"),
-            Supply::Missing(why) | Supply::Unknown(why) => return not_asked(why),
+            Supply::Absent(why) | Supply::Missing(why) | Supply::Unknown(why) => return not_asked(why),
         };
         let Ok(name) = fleet.fleet_name() else { return not_asked("the fleet has no name") };
         let lanes = lanes(&fleet.spec);
@@ -145,6 +149,14 @@ fn key(fleet: &ScrapeFleet) -> Option<Key> {
     Some((fleet.metadata.namespace.clone()?, fleet.metadata.name.clone()?))
 }
 
+/// What is in the queue's Secret, or was when it was there last.
+fn last_login(secret: &Supply, before: Option<&Outside>) -> Option<Arc<Data>> {
+    match secret {
+        Supply::Found(data) => Some(Arc::clone(data)),
+        _ => before?.last_login.clone(),
+    }
+}
+
 /// The keys that a store's Secret must have: both halves of a key, or none, where the platform's own identity is used.
 fn store_keys(data: &Data) -> &'static [&'static str] {
     const HALVES: &[&str] = &["accessKeyId", "secretAccessKey"];
@@ -163,7 +175,7 @@ pub(crate) fn credentials(data: &Data) -> Credentials {
 }
 
 /// The fleet's lanes; one, `default`, where it names none.
-fn lanes(spec: &ScrapeFleetSpec) -> Vec<scrapefleet_api::LaneName> {
+pub(crate) fn lanes(spec: &ScrapeFleetSpec) -> Vec<scrapefleet_api::LaneName> {
     let named: Vec<_> = spec.lanes.iter().map(|lane| lane.name.clone()).collect();
     if named.is_empty() { vec![scrapefleet_api::LaneName::default()] } else { named }
 }
@@ -178,6 +190,25 @@ mod tests {
         let keys = |of: &[&str]| store_keys(&Data::of(of)).len();
         assert_eq!((keys(&[]), keys(&["ca.crt"])), (0, 0));
         assert_eq!((keys(&["accessKeyId"]), keys(&["secretAccessKey"])), (2, 2));
+    }
+
+    #[test]
+    fn what_was_in_a_secret_is_remembered_when_it_is_gone_and_replaced_when_it_is_back() {
+        let data = |key: &str| Arc::new(Data::of(&[key]));
+        let knew = |login: &Arc<Data>| Outside {
+            depth: Observed::unread("not asked"),
+            broker_answers: None,
+            queue_secret: Supply::Absent("gone".into()),
+            last_login: Some(Arc::clone(login)),
+            store_secret: Supply::NotNamed,
+        };
+        let (old, new) = (data("old"), data("new"));
+        let has = |login: Option<Arc<Data>>, key: &str| login.is_some_and(|data| data.bytes(key).is_some());
+        for secret in [Supply::Absent("x".into()), Supply::Unknown("x".into()), Supply::NotNamed] {
+            assert!(has(last_login(&secret, Some(&knew(&old))), "old"), "{secret:?}");
+            assert!(last_login(&secret, None).is_none());
+        }
+        assert!(has(last_login(&Supply::Found(new), Some(&knew(&old))), "new"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ mod reports;
 mod rounds;
 mod secrets;
 
-pub(crate) use depth::credentials;
 pub use depth::{DepthReader, Outside};
+pub(crate) use depth::{credentials, lanes};
 pub(crate) use pod::shown;
 pub use pod::{ends_by, observe};
 pub use reports::{Heard, Reports, Target};

@@ -93,9 +93,10 @@ fn exit(status: &PodStatus, terminated: &ContainerStateTerminated, pod: &Pod) ->
     let evicted = status.reason.as_deref().is_some_and(|reason| reason != "Completed")
         && !matches!(terminated.exit_code, 0 | 11);
     let farewell = farewell(terminated);
+    let said = ExitReason::of(terminated.exit_code, farewell.reason.as_deref());
     Exit {
         stored: farewell.stored,
-        why: if evicted { ExitReason::Evicted } else { ExitReason::from_code(terminated.exit_code) },
+        why: if evicted { ExitReason::Evicted } else { said },
         at: time(&terminated.finished_at).unwrap_or_else(|| last_known(status, pod)),
         started: time(&terminated.started_at),
         message: last_word(terminated, farewell).or_else(|| status.message.as_deref().map(shown)),
@@ -265,6 +266,16 @@ mod tests {
         let pod = observed(ended(11, r#"{"code":11,"reason":"Released","stored":12}"#));
         let exit = pod.exit().unwrap();
         assert_eq!((exit.message.as_deref(), exit.stored), (Some("Released"), Some(12)));
+    }
+
+    #[test]
+    fn a_queue_that_was_made_otherwise_is_read_from_the_last_word() {
+        let farewell =
+            r#"{"code":13,"reason":"QueueMismatch","message":"inequivalent arg 'x' for queue 'q'"}"#;
+        let pod = observed(ended(13, farewell));
+        let exit = pod.exit().unwrap();
+        assert_eq!(exit.why, ExitReason::QueueMismatch);
+        assert_eq!(exit.message.as_deref(), Some("inequivalent arg 'x' for queue 'q'"));
     }
 
     #[test]

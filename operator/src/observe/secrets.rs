@@ -33,7 +33,9 @@ pub enum Supply {
     NotNamed,
     /// It is there, with the keys that are needed.
     Found(Arc<Data>),
-    /// It is not there, or lacks a key; what to do, for people.
+    /// There is none of that name; what to do, for people.
+    Absent(String),
+    /// It is there and lacks a key; what to do, for people.
     Missing(String),
     /// The operator may not look, or could not.
     Unknown(String),
@@ -95,7 +97,7 @@ impl Supply {
     #[must_use]
     pub fn missing(&self) -> Option<&str> {
         match self {
-            Self::Missing(what) => Some(what),
+            Self::Absent(what) | Self::Missing(what) => Some(what),
             _ => None,
         }
     }
@@ -142,7 +144,7 @@ impl Secrets {
 
 fn judge(namespace: &str, field: &str, name: &str, keys: &[&str], looked: Looked) -> Supply {
     match looked {
-        Looked::NotThere => Supply::Missing(format!(
+        Looked::NotThere => Supply::Absent(format!(
             "there is no Secret `{name}` in namespace `{namespace}`, which `{field}` names: create it"
         )),
         Looked::Failed(why) => Supply::Unknown(format!("the Secret `{name}` cannot be read: {why}")),
@@ -179,6 +181,7 @@ mod tests {
             );
         }
         assert!(matches!(judged(data(&[("username", "u"), ("password", "p")])), Supply::Found(_)));
+        assert!(matches!(judged(Looked::NotThere), Supply::Absent(_)));
         assert!(matches!(judged(Looked::Failed("forbidden".into())), Supply::Unknown(_)));
     }
 

@@ -30,6 +30,8 @@ pub enum ExitReason {
     SiteUnavailable,
     /// 13: the queue could not be reached.
     QueueUnreachable,
+    /// 13, and the pod's last word says so: what is on the broker under the queue's names was made otherwise.
+    QueueMismatch,
     /// 14: the store could not be reached.
     StoreUnreachable,
     /// 15: it cannot work with this manifest.
@@ -60,6 +62,15 @@ pub enum Blame {
 }
 
 impl ExitReason {
+    /// The reason that a bot's exit code stands for, and the word that it leaves beside it where that tells more.
+    #[must_use]
+    pub fn of(code: i32, word: Option<&str>) -> Self {
+        match (Self::from_code(code), word) {
+            (Self::QueueUnreachable, Some("QueueMismatch")) => Self::QueueMismatch,
+            (reason, _) => reason,
+        }
+    }
+
     /// The reason that a bot's exit code stands for.
     #[must_use]
     pub const fn from_code(code: i32) -> Self {
@@ -84,7 +95,7 @@ impl ExitReason {
             Self::Drained | Self::Released | Self::Recycled => Blame::Nobody,
             Self::BrowserNotRebuilt | Self::NoProgress | Self::Crashed(_) | Self::Evicted => Blame::Pod,
             Self::SiteUnavailable => Blame::Site,
-            Self::QueueUnreachable | Self::StoreUnreachable => Blame::Service,
+            Self::QueueUnreachable | Self::QueueMismatch | Self::StoreUnreachable => Blame::Service,
             Self::BadConfiguration => Blame::Manifest,
         }
     }
@@ -98,6 +109,7 @@ impl ExitReason {
             Self::Released => "Released",
             Self::SiteUnavailable => "SiteUnavailable",
             Self::QueueUnreachable => "QueueUnreachable",
+            Self::QueueMismatch => "QueueMismatch",
             Self::StoreUnreachable => "StoreUnreachable",
             Self::BadConfiguration => "BadConfiguration",
             Self::Recycled => "Recycled",
@@ -116,6 +128,7 @@ impl ExitReason {
             Self::Released => "released what it held (exit code 11)".to_owned(),
             Self::SiteUnavailable => "the site is unavailable (exit code 12)".to_owned(),
             Self::QueueUnreachable => "the queue cannot be reached (exit code 13)".to_owned(),
+            Self::QueueMismatch => "a queue on the broker was made otherwise (exit code 13)".to_owned(),
             Self::StoreUnreachable => "the store cannot be reached (exit code 14)".to_owned(),
             Self::BadConfiguration => "it cannot work with this manifest (exit code 15)".to_owned(),
             Self::Recycled => "recycled (exit code 16)".to_owned(),
@@ -152,6 +165,20 @@ mod tests {
         ] {
             assert_eq!(ExitReason::from_code(code).blame(), blame, "{code}");
         }
+    }
+
+    #[test]
+    fn a_word_beside_the_code_tells_a_queue_that_was_made_otherwise() {
+        for (code, word, reason) in [
+            (13, Some("QueueMismatch"), ExitReason::QueueMismatch),
+            (13, Some("QueueUnreachable"), ExitReason::QueueUnreachable),
+            (13, None, ExitReason::QueueUnreachable),
+            (10, Some("QueueMismatch"), ExitReason::BrowserNotRebuilt),
+        ] {
+            assert_eq!(ExitReason::of(code, word), reason, "{code} {word:?}");
+        }
+        assert_eq!(ExitReason::QueueMismatch.blame(), Blame::Service);
+        assert_eq!(ExitReason::QueueMismatch.word(), "QueueMismatch");
     }
 
     #[test]

@@ -302,24 +302,20 @@ fn fitted(situation: &Situation, plan: &mut Plan, wanted: Wanted) -> Fit {
 
 /// The share of each pod when so many bots and watchers are made.
 fn share_for(situation: &Situation, bots: usize, watchers: usize) -> Share {
-    let there = |role| of_role(situation, role).into_iter().filter(|pod| asks(situation, pod)).count();
+    let there = |role| of_role(situation, role).into_iter().filter(|pod| pod.asks(situation.now)).count();
     let (bots, watchers) = (bots + there(Role::Bot), watchers + there(Role::Watcher));
     share::share_of(&situation.spec.politeness, situation.spec.bots.holds_per_bot, bots, watchers)
 }
 
-/// Whether a pod may still ask something of the site.
-fn asks(situation: &Situation, pod: &ObservedPod) -> bool {
-    pod.is_live() || pod.is_draining(situation.now)
-}
-
-/// New shares for pods that have another one: those that lose something before any pod is made, the others at the end.
+/// New shares for pods that have another one: those that lose something before any pod is made, the others at the end. One
+/// that is fenced is left alone but for what it must give up.
 fn deals(situation: &Situation, [bots, watchers]: [&Fit; 2]) -> (Vec<Action>, Vec<Action>) {
     let share = share_for(situation, bots.creates.len(), watchers.creates.len());
     let leaves = |pod: &ObservedPod| {
         let mut deletes = bots.deletes.iter().chain(&watchers.deletes);
         deletes.any(|action| matches!(action, Action::Delete { uid, .. } if *uid == pod.uid))
     };
-    let dealt = situation.pods.iter().filter(|pod| asks(situation, pod) && pod.share != Some(share));
+    let dealt = situation.pods.iter().filter(|pod| pod.asks(situation.now) && pod.share != Some(share));
     let (smaller, larger): (Vec<_>, Vec<_>) = dealt.partition(|pod| {
         pod.share.is_none_or(|had| {
             had.connections_per_minute > share.connections_per_minute

@@ -225,6 +225,14 @@ impl ObservedPod {
         self.terminating && !self.fenced && self.exit().is_none() && self.fresh_report(now).is_some()
     }
 
+    /// Whether it may still ask something of the site. One that is fenced goes on with what it does: it is no bot that is
+    /// counted on, and yet one that the site sees.
+    #[must_use]
+    pub fn asks(&self, now: Timestamp) -> bool {
+        let goes_on = !self.terminating || self.fresh_report(now).is_some();
+        self.exit().is_none() && goes_on
+    }
+
     /// What it says of itself, unless that is long ago.
     #[must_use]
     pub fn fresh_report(&self, now: Timestamp) -> Option<&Report> {

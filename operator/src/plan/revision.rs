@@ -38,7 +38,8 @@ impl Images {
 impl Revisions {
     /// Made of what a pod reads of the manifest and of what it runs. What only the operator reads (how many bots, how
     /// they are exchanged, whether the fleet is suspended) is left out, and so are the page loads a minute, of
-    /// which pods are told while they run.
+    /// which pods are told while they run. They are told of actions a second too, but their watchdogs have reckoned from the
+    /// manifest by then how long a step may take.
     #[must_use]
     pub fn of(spec: &ScrapeFleetSpec, images: &Images) -> Self {
         let common = json!({

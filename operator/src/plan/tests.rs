@@ -7,8 +7,8 @@ use scrapefleet_api::ScrapeFleetSpec;
 use scrapefleet_api::queue::OnDelete;
 
 use super::{
-    Action, Because, Depth, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions, Role,
-    Situation, WhyCreate, WhyDelete,
+    Action, Because, Depth, ExitReason, Fleet, Hold, Memory, ObservedPod, Plan, ReportedState, Revisions,
+    Role, Situation, Stage, WhyCreate, WhyDelete,
     fixture::{pod, second, spec},
     plan, share_of_new,
 };
@@ -245,6 +245,24 @@ fn ended_bots_are_replaced_as_their_exit_says() {
     assert_eq!(slot_2(14, 1), None);
     assert_eq!(slot_2(14, 2), replaced("StoreUnreachable", 1));
     assert_eq!(slot_2(15, 9999), None);
+}
+
+#[test]
+fn a_queue_that_was_made_otherwise_is_tried_again_later_each_time_up_to_five_minutes() {
+    let slot_2 = |failures, ago| {
+        let dead = pod(2).ended(13, second(NOW - ago)).with(|pod| {
+            pod.failures = failures;
+            if let Stage::Ended(exit) = &mut pod.stage {
+                exit.why = ExitReason::QueueMismatch;
+            }
+        });
+        case(3, 3, 0).with_pods(ready(2)).with_pods([dead]).said().first().cloned()
+    };
+    for (failures, pause) in [(0, 10), (1, 20), (4, 160), (5, 300), (99, 300)] {
+        assert_eq!(slot_2(failures, pause - 1), None, "{failures}");
+        let again = format!("+bot 2 for fleet-bot-2-x QueueMismatch failures {}", failures + 1);
+        assert_eq!(slot_2(failures, pause), Some(again));
+    }
 }
 
 #[test]
@@ -554,6 +572,34 @@ fn a_second_watcher_takes_its_part_of_the_budget_from_the_others() {
     assert_eq!((new.connections_per_minute, new.held), (5.0, 10));
     assert_eq!(plan.actions.len(), 3, "{:?}", plan.actions);
     assert!(matches!(plan.actions[2], Action::Create { role: Role::Watcher, .. }), "{:?}", plan.actions);
+}
+
+#[test]
+fn a_fenced_bot_keeps_its_part_of_the_budget_and_the_others_have_the_rest() {
+    let fenced = || pod(1).with(|pod| pod.fenced = true);
+    let case = case(2, 2, 0).with_spec(|spec| spec.politeness.held = 20).with_pods([pod(0), fenced()]);
+    let plan = case.plan();
+    let new = share_of_new(&case.situation(), &plan);
+    assert_eq!(
+        (new.connections_per_minute, new.held),
+        (3.75, 6),
+        "of 15 and 20, for three bots and a watcher"
+    );
+    let dealt: Vec<_> =
+        plan.actions.iter().take_while(|action| matches!(action, Action::Deal { .. })).collect();
+    assert_eq!(dealt.len(), 3, "all that are there, before another is made: {:?}", plan.actions);
+    assert!(dealt.contains(&&Action::Deal { pod: "fleet-bot-1-x".into(), share: new }), "{dealt:?}");
+}
+
+#[test]
+fn a_fenced_bot_is_dealt_nothing_more() {
+    let mut case = case(1, 2, 0).with_pods([pod(0), pod(1).with(|pod| pod.fenced = true), pod(2)]);
+    // The third has gone: there is more for each.
+    case.pods.pop();
+    let dealt: Vec<_> =
+        case.plan().actions.into_iter().filter(|it| matches!(it, Action::Deal { .. })).collect();
+    let to = |pod: &str| dealt.iter().any(|it| matches!(it, Action::Deal { pod: name, .. } if name == pod));
+    assert!(to("fleet-bot-0-x") && to("fleet-watcher-0-x") && !to("fleet-bot-1-x"), "{dealt:?}");
 }
 
 #[test]

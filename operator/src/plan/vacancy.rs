@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use scrapefleet_policy::Backoff;
 
-use super::{Blame, Exit, ObservedPod};
+use super::{Blame, Exit, ExitReason, ObservedPod};
 
 /// A pod that ran at least as long was well: what went wrong before it is forgotten.
 const WELL: SignedDuration = SignedDuration::from_mins(10);
@@ -15,6 +15,9 @@ const POD: Backoff = Backoff::from(Duration::from_secs(5)).to(Duration::from_min
 
 /// Delays while the queue or the store cannot be reached: short, so that the fleet mends itself soon after they are back.
 const SERVICE: Backoff = Backoff::from(Duration::from_secs(2)).to(Duration::from_secs(30)).jitter(0.0);
+
+/// Delays while a queue is one that was made otherwise: a person has to delete it.
+const MISMATCH: Backoff = Backoff::from(Duration::from_secs(10)).to(Duration::from_mins(5)).jitter(0.0);
 
 /// The longest pause before another pod finds out whether the site is back.
 const SITE_MOST: Duration = Duration::from_mins(10);
@@ -68,6 +71,7 @@ impl<'a> Vacancy<'a> {
             _ if failures == 0 => Duration::ZERO,
             Blame::Pod if failures == 1 => Duration::ZERO,
             Blame::Pod => POD.delay(failures - 1, 1.0),
+            Blame::Service if self.exit.why == ExitReason::QueueMismatch => MISMATCH.delay(failures, 1.0),
             Blame::Service => SERVICE.delay(failures, 1.0),
             Blame::Site => {
                 Backoff::from(cooldown).to(SITE_MOST.max(cooldown)).jitter(0.0).delay(failures, 1.0)

@@ -39,6 +39,8 @@ pub enum Reason {
     Reachable,
     /// It does not.
     Unreachable,
+    /// A queue of the fleet was made otherwise than the manifest wants it.
+    QueueMismatch,
     /// Nobody has tried yet.
     NotKnown,
     /// The site answers as it should.
@@ -78,6 +80,7 @@ impl Reason {
             Self::Refused => "Refused",
             Self::Reachable => "Reachable",
             Self::Unreachable => "Unreachable",
+            Self::QueueMismatch => "QueueMismatch",
             Self::NotKnown => "NotKnown",
             Self::Available => "Available",
             Self::SiteUnavailable => "SiteUnavailable",

@@ -9,8 +9,8 @@ use crate::{
     Observed,
     observe::Supply,
     plan::{
-        Awaited, Depth, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState, Revisions,
-        Stage,
+        Awaited, Depth, ExitReason, Fleet, Hindrance, Memory, ObservedPod, Obstacle, Report, ReportedState,
+        Revisions, Stage,
         fixture::{fleet, pod, second},
         plan,
     },
@@ -44,6 +44,7 @@ fn case() -> Case {
             depth: Observed::Read { value: depth, at: second(NOW) },
             broker_answers: Some(true),
             queue_secret: Supply::NotNamed,
+            last_login: None,
             store_secret: Supply::NotNamed,
         },
         problems: Vec::new(),
@@ -165,6 +166,20 @@ fn what_is_wrong_with_the_manifest_is_said() {
         "{}",
         case.message()
     );
+    assert!(case.message().ends_with("bots go on with what they were made of"), "{}", case.message());
+}
+
+#[test]
+fn all_that_a_new_fleet_needs_is_said_at_once() {
+    let problem = |path: &str| Problem::new(path, "`x`", "`y`");
+    let fields = ["spec.queue", "spec.store", "spec.site", "spec.lanes"];
+    let case = case().with(|case| {
+        case.pods.clear();
+        case.problems = fields.map(problem).into();
+    });
+    let message = case.message();
+    assert!(fields[..3].iter().all(|field| message.contains(field)), "{message}");
+    assert!(message.ends_with(" (and 1 more); until that is mended no bot is made"), "{message}");
 }
 
 #[test]
@@ -186,7 +201,7 @@ fn a_bot_that_refuses_the_manifest_is_quoted() {
 #[test]
 fn a_missing_secret_is_named() {
     let why = "there is no Secret `login` in namespace `space`";
-    let case = case().with(|case| case.outside.queue_secret = Supply::Missing(why.into()));
+    let case = case().with(|case| case.outside.queue_secret = Supply::Absent(why.into()));
     assert_eq!(case.says("QueueReachable"), "False SecretMissing");
     assert_eq!(case.says("Ready"), "False SecretMissing");
     assert_eq!(case.says("Degraded"), "True SecretMissing");
@@ -213,6 +228,29 @@ fn a_queue_that_cannot_be_reached_is_told_by_whoever_notices() {
     });
     assert_eq!(by_depth.says("QueueReachable"), told);
     assert!(by_depth.message().contains("refuses user"), "{}", by_depth.message());
+}
+
+#[test]
+fn a_queue_that_was_made_otherwise_is_told_with_which_it_is_and_what_to_do() {
+    let said = "the queue was made otherwise: the broker at rabbitmq:5672 says: PRECONDITION_FAILED - inequivalent arg \
+                'x-delivery-limit' for queue 'scrapefleet.space.fleet:lane.default' in vhost '/': received '20' but \
+                current is '3'";
+    let case = case().with(|case| {
+        let mut ended = pod(0).ended(13, second(NOW));
+        if let Stage::Ended(exit) = &mut ended.stage {
+            (exit.why, exit.message) = (ExitReason::QueueMismatch, Some(said.into()));
+        }
+        case.pods[1] = ended;
+    });
+    assert_eq!(case.says("QueueReachable"), "False QueueMismatch");
+    assert_eq!(case.says("Degraded"), "True QueueMismatch");
+    let message = case.message();
+    for part in
+        ["amqp://rabbitmq", "delete it", "use another", "lane.default'", "x-delivery-limit", "current is '3'"]
+    {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    assert!(!message.contains("cannot be reached"), "{message}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use kube::api::ListParams;
 use scrapefleet_policy::within;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -101,6 +102,14 @@ pub async fn leader(system: &Space) -> Result<String> {
         .and_then(|spec| spec.holder_identity)
         .filter(|holder| !holder.is_empty())
         .context("nobody leads")
+}
+
+/// The pods of all operators.
+pub async fn pods(system: &Space) -> Result<Vec<Pod>> {
+    let operators = ListParams::default().labels("app.kubernetes.io/component=operator");
+    let found = within(CALL_WITHIN, "list operators", system.api::<Pod>().list(&operators)).await??;
+    let stays = |pod: &Pod| pod.metadata.deletion_timestamp.is_none();
+    Ok(found.items.into_iter().filter(stays).collect())
 }
 
 /// The pod of who leads.

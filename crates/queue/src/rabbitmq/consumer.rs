@@ -74,7 +74,7 @@ async fn work(
     while !desk.closed() {
         if let Err(why) = pass(&desk, &graph, &picker, &options, opened).await {
             tracing::debug!(consumer = options.name, error = %why, "the consumer starts again");
-            if matches!(why, QueueError::Refused(_)) {
+            if why.is_refusal() {
                 desk.refuse(why);
             }
         }

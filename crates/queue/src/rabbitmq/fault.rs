@@ -24,7 +24,7 @@ pub(super) fn is_locked(error: &lapin::Error) -> bool {
     answer(error).is_some_and(|(code, _)| code == RESOURCE_LOCKED)
 }
 
-/// An error of a call to the broker at `address`. What trying again cannot mend is refused, the rest unreachable.
+/// An error of a call to the broker at `address`. What trying again cannot mend is a refusal, the rest unreachable.
 pub(super) fn of(address: &str, what: &str, error: &lapin::Error) -> QueueError {
     match answer(error) {
         Some((ACCESS_REFUSED, text)) => QueueError::Refused(format!(
@@ -36,9 +36,9 @@ pub(super) fn of(address: &str, what: &str, error: &lapin::Error) -> QueueError 
              rights to it"
         )),
         Some((PRECONDITION_FAILED, text)) if text.contains("inequivalent arg") => {
-            QueueError::Refused(format!(
-                "the broker at {address} has a queue or exchange of another make: {text}. Set the manifest back to what it was \
-             made with, or delete it when it is empty; it is then made again"
+            QueueError::Mismatch(format!(
+                "the broker at {address} says: {text}. Delete that queue or exchange when it is empty, and it is made anew; or \
+                 set the manifest back to what it was made with"
             ))
         }
         Some((NOT_FOUND | PRECONDITION_FAILED, text)) => unreachable(address, what, &text),
@@ -66,11 +66,6 @@ mod tests {
         let cases = [
             (AMQPSoftError::ACCESSREFUSED.into(), "ACCESS_REFUSED - Login was refused", "password"),
             (AMQPHardError::NOTALLOWED.into(), "NOT_ALLOWED - vhost x not found", "vhost"),
-            (
-                AMQPSoftError::PRECONDITIONFAILED.into(),
-                "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q': received '5' but current is '3'",
-                "delete it",
-            ),
         ];
         for (kind, text, advice) in cases {
             let found = of("mq:5672", "connect", &error(kind, text));
@@ -80,6 +75,18 @@ mod tests {
                 "{found}"
             );
         }
+    }
+
+    #[test]
+    fn a_queue_that_was_made_otherwise_is_named_with_the_argument_and_what_to_do() {
+        let text = "PRECONDITION_FAILED - inequivalent arg 'x-delivery-limit' for queue 'q': received '5' but current is '3'";
+        let found = of("mq:5672", "declare", &error(AMQPSoftError::PRECONDITIONFAILED.into(), text));
+        let QueueError::Mismatch(said) = &found else { panic!("{found}") };
+        assert!(
+            said.contains(text) && said.contains("Delete that queue") && said.contains("mq:5672"),
+            "{said}"
+        );
+        assert!(found.is_refusal());
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Graph {
         let mut state = self.state.clone();
         let usable = |state: &State| match state {
             State::Up(link) => link.alive(),
-            State::Down(why) => matches!(why, QueueError::Refused(_)),
+            State::Down(why) => why.is_refusal(),
             State::Closed => true,
         };
         match state.wait_for(usable).await.map_err(|_| QueueError::Closed)?.clone() {

@@ -4,7 +4,7 @@
 //! of the API's ways of asking is used (measured on 4.0.5). They are of one moment for each queue, so that a task on its
 //! way from ready to held is never counted as neither.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -19,8 +19,19 @@ use crate::{Depth, QueueError};
 /// The most queues in one answer: the API allows no more.
 const PAGE: usize = 500;
 
-/// What is read of a queue to count what is in it.
-const COUNTS: &str = "name,messages,messages_ready,messages_unacknowledged";
+/// Asks what is in queues. It is the queues that answer: where none runs yet, as just after a start of the broker, there
+/// seem to be none.
+const COUNTS: &str = "columns=name,messages,messages_ready,messages_unacknowledged&disable_stats=true\
+                      &enable_queue_totals=true";
+
+/// Asks which queues run.
+const RUNNING: &str = "columns=name&disable_stats=true&enable_queue_totals=true";
+
+/// Asks what was declared, which the broker knows whether it runs or not.
+const DECLARED: &str = "columns=name&disable_stats=true";
+
+/// The same, with how.
+const DECLARED_HOW: &str = "columns=name,arguments&disable_stats=true";
 
 /// A client of the management API for one vhost.
 pub(super) struct Management {
@@ -98,49 +109,61 @@ impl Management {
     /// The lanes' queues, and after how many milliseconds without a finish each takes a task away. None: it was made
     /// without a word about that.
     pub(super) async fn timeouts(&self, names: &Names) -> Result<Vec<(String, Option<i64>)>, QueueError> {
-        let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), "name,arguments").await?;
+        let queues: Vec<Made> = self.list("queues", &names.pattern(&["lane"]), DECLARED_HOW).await?;
         let timeout = |queue: &Made| queue.arguments.get("x-consumer-timeout").and_then(Value::as_i64);
         Ok(queues.into_iter().map(|queue| (queue.name.clone(), timeout(&queue))).collect())
     }
 
     /// The sessions that live.
     pub(super) async fn sessions(&self, names: &Names) -> Result<HashSet<String>, QueueError> {
-        let queues: Vec<Counted> = self.list("queues", &names.pattern(&["session"]), "name").await?;
+        let queues: Vec<Counted> = self.list("queues", &names.pattern(&["session"]), RUNNING).await?;
         let session = |queue: &Counted| names.read(&queue.name).map(|(_, id)| id.to_owned());
         Ok(queues.iter().filter_map(session).collect())
     }
 
-    /// Deletes every queue and exchange of a fleet with all that is in them.
-    pub(super) async fn delete(&self, names: &Names) -> Result<(), QueueError> {
+    /// Deletes every queue and exchange of a fleet with all that is in them: those that one with these lanes has, whatever is
+    /// listed, and those that are listed, as of lanes that it had once. None of them is there when this succeeds.
+    pub(super) async fn delete(&self, names: &Names, lanes: &[LaneName]) -> Result<(), QueueError> {
         // Exchanges first, so that nothing new comes into the queues.
-        for kind in ["exchanges", "queues"] {
-            let found: Vec<Counted> = self.list(kind, &names.durable(), "name").await?;
-            for Counted { name, .. } in found {
-                let name = utf8_percent_encode(&name, NON_ALPHANUMERIC);
-                let path = format!("{kind}/{}/{name}", self.vhost);
-                let (status, _) = self.ask(Method::DELETE, &path, "").await?;
-                if !status.is_success() && status != StatusCode::NOT_FOUND {
-                    return Err(self.refusal(&path, status));
-                }
+        for (kind, known) in [("exchanges", names.exchanges()), ("queues", names.queues(lanes))] {
+            let listed = self.declared(kind, names).await?;
+            for name in listed.into_iter().chain(known).collect::<BTreeSet<_>>() {
+                self.delete_one(kind, &name).await?;
+            }
+            if let Some(left) = self.declared(kind, names).await?.first() {
+                return Err(
+                    self.unreachable(kind, &format!("`{left}` was deleted and is there still, or again"))
+                );
             }
         }
         Ok(())
+    }
+
+    /// Deletes one queue or exchange, if it is there.
+    async fn delete_one(&self, kind: &str, name: &str) -> Result<(), QueueError> {
+        let path = format!("{kind}/{}/{}", self.vhost, utf8_percent_encode(name, NON_ALPHANUMERIC));
+        let (status, _) = self.ask(Method::DELETE, &path, "").await?;
+        let gone = status.is_success() || status == StatusCode::NOT_FOUND;
+        if gone { Ok(()) } else { Err(self.refusal(&path, status)) }
+    }
+
+    /// The names of the fleet's durable queues or exchanges, running or not.
+    async fn declared(&self, kind: &str, names: &Names) -> Result<Vec<String>, QueueError> {
+        let found: Vec<Counted> = self.list(kind, &names.durable(), DECLARED).await?;
+        Ok(found.into_iter().map(|found| found.name).collect())
     }
 
     async fn list<T: DeserializeOwned>(
         &self,
         kind: &str,
         pattern: &str,
-        columns: &str,
+        asked: &str,
     ) -> Result<Vec<T>, QueueError> {
         let path = format!("{kind}/{}", self.vhost);
         let pattern = utf8_percent_encode(pattern, NON_ALPHANUMERIC);
         let (mut all, mut page) = (Vec::new(), 1);
         loop {
-            let query = format!(
-                "?name={pattern}&use_regex=true&page={page}&page_size={PAGE}&columns={columns}&disable_stats=true\
-                 &enable_queue_totals=true"
-            );
+            let query = format!("?name={pattern}&use_regex=true&page={page}&page_size={PAGE}&{asked}");
             let (status, body) = self.ask(Method::GET, &path, &query).await?;
             if !status.is_success() {
                 return Err(self.refusal(&path, status));

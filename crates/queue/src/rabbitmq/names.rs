@@ -2,6 +2,8 @@
 
 use scrapefleet_api::LaneName;
 
+use super::delay::LEVELS;
+
 /// What a message on the fleet's exchange says. All of them go to the journal, which so tells of every item where it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -113,6 +115,19 @@ impl Names {
         format!("{}:lock.{name}", self.scope)
     }
 
+    /// Every exchange of the fleet.
+    pub(super) fn exchanges(&self) -> Vec<String> {
+        let delays = (0..LEVELS).map(|level| self.delay(level));
+        [self.exchange(), self.due()].into_iter().chain(delays).collect()
+    }
+
+    /// Every durable queue of the fleet while it has these lanes.
+    pub(super) fn queues(&self, lanes: &[LaneName]) -> Vec<String> {
+        let delays = (0..LEVELS).map(|level| self.delay(level));
+        let lanes = lanes.iter().flat_map(|lane| [self.lane(lane), self.dead(lane)]);
+        [self.journal(), self.sync()].into_iter().chain(delays).chain(lanes).collect()
+    }
+
     /// A regular expression of the names of the fleet's queues of these kinds.
     pub(super) fn pattern(&self, words: &[&str]) -> String {
         format!("^{}:({})\\.[^.]+$", self.scope.replace('.', "\\."), words.join("|"))
@@ -154,11 +169,12 @@ mod tests {
         let mine = Names::new("s.a.b".to_owned());
         let all = taker(&mine.durable());
         let l = lane("x");
-        for name in [mine.exchange(), mine.due(), mine.delay(3), mine.lane(&l), mine.dead(&l), mine.journal()]
-        {
+        let (exchanges, queues) = (mine.exchanges(), mine.queues(std::slice::from_ref(&l)));
+        assert_eq!((exchanges.len(), queues.len()), (19, 21), "17 levels of delay, and the others");
+        for name in exchanges.into_iter().chain(queues) {
             assert!(all(&name), "{name}");
         }
-        assert!(all(&mine.sync()) && !all(&mine.session("0f")) && !all(&mine.lock("watcher")));
+        assert!(!all(&mine.session("0f")) && !all(&mine.lock("watcher")));
         for scope in ["s.a.bb", "s.a", "s.a.b.lane", "sxa.b", "x.s.a.b", "s.a.b.c"] {
             let other = Names::new(scope.to_owned());
             for name in [other.exchange(), other.due(), other.lane(&l), other.journal()] {

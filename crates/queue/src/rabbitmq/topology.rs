@@ -78,8 +78,7 @@ struct Topology<'a> {
 
 impl Topology<'_> {
     async fn exchanges(&self) -> lapin::Result<()> {
-        let delays = (0..LEVELS).map(|level| self.names.delay(level));
-        for name in [self.names.exchange(), self.names.due()].into_iter().chain(delays) {
+        for name in self.names.exchanges() {
             let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let none = FieldTable::default();
             self.channel.exchange_declare(name.into(), ExchangeKind::Topic, durable, none).await?;

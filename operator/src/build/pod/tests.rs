@@ -201,6 +201,24 @@ fn names_tell_fleet_role_and_slot_and_differ_where_the_pod_does() {
 }
 
 #[test]
+fn pods_of_one_fleet_and_role_rather_run_on_different_nodes() {
+    for (role, word) in [(Role::Bot, "bot"), (Role::Watcher, "watcher")] {
+        let spread = build(role).spec.unwrap().topology_spread_constraints.unwrap();
+        assert_eq!(
+            json!(spread),
+            json!([{
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": { "matchLabels": { names::FLEET: "fleet", names::ROLE: word } },
+            }])
+        );
+        let labels = build(role).metadata.labels.unwrap();
+        assert_eq!((labels[names::FLEET].as_str(), labels[names::ROLE].as_str()), ("fleet", word));
+    }
+}
+
+#[test]
 fn taints_of_the_manifest_are_put_up_with_and_its_own_patience_wins() {
     let mut fleet = fleet(1, 1);
     let yaml = r#"{ "key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute" }"#;

@@ -117,9 +117,9 @@ impl World {
 
     /// After each action in turn, all shares together are within the budget.
     fn check_shares(&self, plan: &Plan, new_share: Share) {
-        let there = self.pods.iter().filter(|pod| pod.is_live() || pod.is_draining(self.now));
+        let ask = self.pods.iter().filter(|pod| pod.asks(self.now));
         let mut shares: BTreeMap<String, (Role, Share)> =
-            there.filter_map(|pod| Some((pod.name.clone(), (pod.role, pod.share?)))).collect();
+            ask.filter_map(|pod| Some((pod.name.clone(), (pod.role, pod.share?)))).collect();
         let within = |shares: &BTreeMap<String, (Role, Share)>| {
             let connections: f64 = shares.values().map(|(_, share)| share.connections_per_minute).sum();
             let bots = shares.values().filter(|(role, _)| *role == Role::Bot);

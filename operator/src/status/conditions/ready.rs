@@ -7,22 +7,19 @@ use super::{
     voices::{obstacle, said_by},
 };
 use crate::{
-    plan::Role,
+    plan::{ObservedPod, Role},
     status::{Reason, View},
 };
+
+/// How many problems of a manifest are told at once.
+const PROBLEMS: usize = 3;
 
 /// Whether the fleet works as it should.
 pub(super) fn ready(view: &View, services: [&Finding; 2]) -> Finding {
     let is = |verdict, reason, message: String| finding("Ready", verdict, reason, message);
     let fleet = view.situation.fleet;
-    if let Some(problem) = view.problems.first() {
-        let more = view.problems.len() - 1;
-        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
-        return is(
-            False,
-            Reason::InvalidSpec,
-            format!("{problem}{more}; bots go on with what they were made of"),
-        );
+    if !view.problems.is_empty() {
+        return is(False, Reason::InvalidSpec, wrong(view));
     }
     if fleet.deleting {
         return is(False, Reason::Deleting, "the fleet is being deleted: its bots drain first".into());
@@ -47,6 +44,19 @@ pub(super) fn ready(view: &View, services: [&Finding; 2]) -> Finding {
         }
     }
     counted(view)
+}
+
+/// What is wrong with the manifest, and what becomes of the fleet meanwhile.
+fn wrong(view: &View) -> String {
+    let told: Vec<String> = view.problems.iter().take(PROBLEMS).map(ToString::to_string).collect();
+    let more = view.problems.len() - told.len();
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let meanwhile = if view.situation.pods.iter().any(ObservedPod::is_live) {
+        "bots go on with what they were made of"
+    } else {
+        "until that is mended no bot is made"
+    };
+    format!("{}{more}; {meanwhile}", told.join("; "))
 }
 
 /// Whether as many pods are ready as there should be.

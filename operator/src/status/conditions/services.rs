@@ -18,6 +18,14 @@ pub(super) fn queue(view: &View) -> Finding {
     if let Some(missing) = view.outside.and_then(|outside| outside.queue_secret.missing()) {
         return is(False, Reason::SecretMissing, missing.to_owned());
     }
+    if let Some(complaint) = ended_for(view, ExitReason::QueueMismatch) {
+        let message = format!(
+            "a queue of this fleet on the broker at {url} was made otherwise than this manifest wants it: delete it when it is \
+             empty, and it is made anew; or set the manifest back; or use another, by another name of the lane or of the fleet, \
+             or another vhost in `spec.queue.rabbitmq.url`. Which and how: {complaint}"
+        );
+        return is(False, Reason::QueueMismatch, message);
+    }
     let complaint = saying(view, None, &[ReportedState::QueueUnreachable])
         .or_else(|| ended_for(view, ExitReason::QueueUnreachable));
     if let Some(complaint) = complaint {
