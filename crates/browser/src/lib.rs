@@ -161,7 +161,8 @@ pub trait SiteBrowser: Send {
         None
     }
 
-    /// Screenshot and HTML of where `item` is, or of the shared page. Never fails: what cannot be had is left out.
+    /// Screenshot and HTML of where `item` is, or was when it could not be opened lately; without an item, of the shared page.
+    /// Never fails: what cannot be had is left out.
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence;
 
     /// PSS of the whole process tree in bytes, when the browser's processes can be seen from here.
