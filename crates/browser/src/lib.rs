@@ -25,11 +25,13 @@ pub mod guard;
 pub mod process_tree;
 pub mod recipe;
 mod session;
+mod slow;
 mod waiting;
 
 pub use chrome::{NoProgram, find_chrome, find_driver};
 pub use endpoint::{Endpoint, GuardProgram, LocalChrome};
 pub use fault::{Fault, Layer, Step, StepError};
+pub use slow::OnSlow;
 pub use waiting::Waiting;
 
 /// An item to open.
@@ -161,6 +163,11 @@ pub trait SiteBrowser: Send {
         None
     }
 
+    /// Tells `observer` of each step from now on that is slow, and of those before. Some browsers never tell.
+    fn on_slow(&mut self, observer: OnSlow) {
+        drop(observer);
+    }
+
     /// Screenshot and HTML of where `item` is, or was when it could not be opened lately; without an item, of the shared page.
     /// Never fails: what cannot be had is left out.
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence;
@@ -201,6 +208,11 @@ pub trait ListPage: Send {
     /// list never tells.
     fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
         None
+    }
+
+    /// Tells `observer` of each step from now on that is slow, and of those before. Some lists never tell.
+    fn on_slow(&mut self, observer: OnSlow) {
+        drop(observer);
     }
 
     /// Screenshot and HTML of the list.

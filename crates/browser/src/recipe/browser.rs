@@ -22,7 +22,7 @@ use super::{
     runner::{Runner, site_fault},
 };
 use crate::{
-    Evidence, Fault, Item, PageState, Placement, Probe, SiteBrowser, Step, StepError,
+    Evidence, Fault, Item, OnSlow, PageState, Placement, Probe, SiteBrowser, Step, StepError,
     session::{Under, Window},
 };
 use sight::{LAST_LOOK, LastSight};
@@ -66,7 +66,7 @@ impl RecipeBrowser {
     }
 
     fn step(&self, step: Step) -> Under {
-        Under::limit(step, self.runner.shared.settings.deadlines.step.hard)
+        Under::new(step, self.runner.shared.settings.deadlines.step)
     }
 
     async fn load_page(&mut self) -> Result<(), StepError> {
@@ -481,6 +481,10 @@ impl SiteBrowser for RecipeBrowser {
 
     fn doubt(&self) -> Option<Arc<Notify>> {
         Some(Arc::clone(&self.runner.doubt))
+    }
+
+    fn on_slow(&mut self, observer: OnSlow) {
+        self.runner.session.on_slow(observer);
     }
 
     fn memory(&self) -> Option<u64> {
