@@ -2,7 +2,10 @@
 //!
 //! Chrome gives its processes groups and sessions of their own, so a tree is followed by parents, not by groups.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
 
 use procfs::process::{Process, all_processes};
 
@@ -13,12 +16,33 @@ const MOST_MEASURED: usize = 256;
 /// All living descendants of `root`, without `root` itself; zombies are left out. Empty where /proc cannot be read.
 #[must_use]
 pub fn descendants(root: i32) -> Vec<i32> {
+    below(vec![root])
+}
+
+/// Every living process whose environment has this, and all that descends from one. What may not be read is left out: of a
+/// sandboxed browser its renderers, which descend from one that may.
+#[must_use]
+pub fn with_variable(name: &OsStr, value: &OsStr) -> Vec<i32> {
+    let has_it = |process: &Process| {
+        let found = process.environ().ok().and_then(|mut all| all.remove(name));
+        found.as_ref().map(OsString::as_os_str) == Some(value)
+    };
+    let mut found: Vec<i32> =
+        all_processes().into_iter().flatten().flatten().filter(has_it).map(|process| process.pid).collect();
+    found.extend(below(found.clone()));
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// All living descendants of `roots`.
+fn below(roots: Vec<i32>) -> Vec<i32> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
     let stats = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
     for stat in stats {
         children.entry(stat.ppid).or_default().push((stat.pid, stat.state != 'Z'));
     }
-    let (mut found, mut next) = (Vec::new(), vec![root]);
+    let (mut found, mut next) = (Vec::new(), roots);
     while let Some(parent) = next.pop() {
         for (pid, alive) in children.remove(&parent).unwrap_or_default() {
             next.push(pid);

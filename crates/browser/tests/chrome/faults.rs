@@ -12,7 +12,7 @@ use crate::{
     site::App,
     support::{
         STEP, UNRESPONSIVE, all_gone, app_recipe, bot, descendants, factory, folder, item, lives, local,
-        renderers, settings, signal, timed, turn,
+        parent, renderers, settings, signal, timed, turn,
     },
 };
 
@@ -148,6 +148,30 @@ async fn parent_that_is_killed() {
     let browser = bot(&factory).await;
     println!("\ndriver is {}", browser.process_id().unwrap());
     std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn nothing_is_left_when_the_guard_is_killed() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    let factory = factory(app_recipe(), &app.url);
+    for in_order in [true, false] {
+        let mut browser = bot(&factory).await;
+        let driver = browser.process_id().unwrap();
+        let (guard, folder) = (parent(driver), folder(driver));
+        let all: Vec<_> = descendants(guard).into_iter().map(|(pid, _)| pid).collect();
+        assert!(all.len() > 4 && all.contains(&driver), "a whole Chrome: {all:?}");
+        signal(guard, Signal::KILL);
+        all_gone(&[guard], None, Duration::from_secs(5)).await;
+        browser.round_trip().await.unwrap();
+        if in_order {
+            timed("close without a guard", Duration::from_secs(5), browser.close()).await;
+            all_gone(&all, Some(&folder), Duration::from_secs(1)).await;
+        } else {
+            drop(browser);
+            all_gone(&all, Some(&folder), Duration::from_secs(5)).await;
+        }
+    }
 }
 
 #[tokio::test]
