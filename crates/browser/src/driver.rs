@@ -20,7 +20,6 @@ use crate::{
     chrome::{Launch, find_chrome, find_driver},
     endpoint::{Endpoint, LocalChrome},
     guard::{self, ANNOUNCEMENT},
-    process_tree,
 };
 
 /// What the driver says when it listens.
@@ -80,11 +79,6 @@ impl Driver {
     /// Process id of the driver, when it was started from here.
     pub(crate) fn process_id(&self) -> Option<u32> {
         self.local.as_ref().map(|local| local.driver)
-    }
-
-    /// PSS in bytes of the driver and all that it started.
-    pub(crate) fn memory(&self) -> Option<u64> {
-        process_tree::memory(i32::try_from(self.process_id()?).ok()?)
     }
 
     /// Ends what was started from here and waits until it is gone.

@@ -172,8 +172,8 @@ pub trait SiteBrowser: Send {
     /// Never fails: what cannot be had is left out.
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence;
 
-    /// PSS of the whole process tree in bytes, when the browser's processes can be seen from here.
-    fn memory(&self) -> Option<u64>;
+    /// PSS of the whole process tree in bytes, when the browser's processes can be seen from here and tell it soon.
+    async fn memory(&mut self) -> Option<u64>;
 
     /// Process id of the browser's root process (its driver), when it was started from here.
     fn process_id(&self) -> Option<u32>;

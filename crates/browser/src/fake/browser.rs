@@ -216,7 +216,7 @@ impl SiteBrowser for FakeBrowser {
         self.slow.tell_to(observer);
     }
 
-    fn memory(&self) -> Option<u64> {
+    async fn memory(&mut self) -> Option<u64> {
         self.site.lock().memory
     }
 

@@ -22,7 +22,7 @@ use super::{
     runner::{Runner, site_fault},
 };
 use crate::{
-    Evidence, Fault, Item, OnSlow, PageState, Placement, Probe, SiteBrowser, Step, StepError,
+    Evidence, Fault, Item, OnSlow, PageState, Placement, Probe, SiteBrowser, Step, StepError, process_tree,
     session::{Under, Window},
 };
 use sight::{LAST_LOOK, LastSight};
@@ -487,8 +487,8 @@ impl SiteBrowser for RecipeBrowser {
         self.runner.session.on_slow(observer);
     }
 
-    fn memory(&self) -> Option<u64> {
-        self.runner.memory()
+    async fn memory(&mut self) -> Option<u64> {
+        process_tree::measure(self.process_id()?).await
     }
 
     fn process_id(&self) -> Option<u32> {

@@ -258,10 +258,6 @@ impl Runner {
         }
     }
 
-    pub(super) fn memory(&self) -> Option<u64> {
-        self.driver.memory()
-    }
-
     pub(super) fn process_id(&self) -> Option<u32> {
         self.driver.process_id()
     }

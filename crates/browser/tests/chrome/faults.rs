@@ -246,7 +246,7 @@ async fn a_driver_that_runs_already_is_rid_of_what_others_left_there() {
     };
     let mut first = bot(&process()).await;
     first.open(&item(&app.url, "plain-1"), Placement::Ordinary).await.unwrap();
-    assert_eq!((first.process_id(), first.memory()), (None, None), "it is not seen from here");
+    assert_eq!((first.process_id(), first.memory().await), (None, None), "it is not seen from here");
     // A bot that died leaves its session; the next one ends it.
     std::mem::forget(first);
     let next = process();

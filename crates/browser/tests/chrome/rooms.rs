@@ -34,7 +34,8 @@ async fn rooms_are_opened_probed_together_taken_and_left() {
     assert!(!probe.items.contains_key(&ends.id));
     assert_eq!(app.state.loads.load(SeqCst), 1, "popups are not opened, everything is in one page");
     let began = std::time::Instant::now();
-    println!("memory of 5 rooms: {} MiB, seen in {:.1?}", browser.memory().unwrap() >> 20, began.elapsed());
+    let memory = browser.memory().await.unwrap();
+    println!("memory of 5 rooms: {} MiB, seen in {:.1?}", memory >> 20, began.elapsed());
     let browsers = crate::support::folder(browser.process_id().unwrap());
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join("Downloads");
     assert_eq!(files_called("scrapefleet-stray.bin", &[browsers, home]), 0, "nothing is downloaded");
