@@ -92,7 +92,9 @@ impl Looking {
 
     /// Starts a browser with the list open, and closes the one before, if there is one.
     async fn start(&mut self) -> Result<(), StepError> {
-        let list = promised(Step::Launch, self.desk.means.factory.list_page()).await?;
+        let mut list = promised(Step::Launch, self.desk.means.factory.list_page()).await?;
+        let slow = self.desk.means.metrics.slow_steps.clone();
+        list.on_slow(Box::new(move |step| slow.with_label_values(&[format!("{step:?}")]).inc()));
         self.desk.update(|state| state.status.process_id = list.process_id());
         if let Some(before) = self.list.replace(list) {
             close(before).await;

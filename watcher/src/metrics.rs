@@ -12,6 +12,9 @@ pub struct WatcherMetrics {
     pub gaps: IntCounter,
     /// `scrapefleet_watcher_repairs_total{fault,remedy}`: repairs of the list.
     pub repairs: IntCounterVec,
+    /// `scrapefleet_watcher_slow_steps_total{step}`: looks at the list and loads of it that took longer than
+    /// `policies.step.soft`, from when their turn had come; those that failed later too. Not of a browser that did not start.
+    pub slow_steps: IntCounterVec,
     /// `scrapefleet_watcher_publish_failures_total`: publishes that failed; what they held is kept and tried again.
     pub publish_failures: IntCounter,
     /// `scrapefleet_watcher_unreadable_total`: different entries of the list that the recipe's id pattern did not fit.
@@ -44,6 +47,11 @@ impl WatcherMetrics {
                 "watcher_repairs_total",
                 "Repairs of the list.",
                 &["fault", "remedy"],
+            )?,
+            slow_steps: metrics.counter_vec(
+                "watcher_slow_steps_total",
+                "Steps of the list that took longer than policies.step.soft.",
+                &["step"],
             )?,
             publish_failures: metrics.counter("watcher_publish_failures_total", "Publishes that failed.")?,
             unreadable: metrics

@@ -34,7 +34,8 @@ impl Queueing {
         Self { desk, lock: None, failures: 0, jitter }
     }
 
-    /// Minds the lock and queues what was seen, until it is dropped.
+    /// Minds the lock and queues what was seen, until it is dropped. A publish that failed is tried again in a later turn and not
+    /// in a loop of its own: meanwhile the lock may be lost, and more may be seen.
     pub(crate) async fn run(&mut self) -> Infallible {
         loop {
             self.mind_lock().await;

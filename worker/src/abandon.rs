@@ -136,8 +136,10 @@ impl Bot {
         goes_on
     }
 
-    fn browser_built(&mut self, browser: Box<dyn scrapefleet_browser::SiteBrowser>) {
+    fn browser_built(&mut self, mut browser: Box<dyn scrapefleet_browser::SiteBrowser>) {
         let now = Instant::now();
+        let slow = self.parts.metrics.slow_steps.clone();
+        browser.on_slow(Box::new(move |step| slow.with_label_values(&[format!("{step:?}")]).inc()));
         self.breaker.success(now);
         self.outage.end();
         self.browser = Some(browser);

@@ -51,13 +51,14 @@ impl BrowserHealth {
 
 impl Bot {
     /// Reads the memory of the browser's processes, when that was not done lately.
-    pub(crate) fn read_memory(&mut self) {
+    pub(crate) async fn read_memory(&mut self) {
         let now = Instant::now();
         if now - self.health.memory_read >= MEMORY_EVERY
-            && let Some(browser) = &self.browser
+            && let Some(browser) = &mut self.browser
         {
             self.health.memory_read = now;
-            self.health.memory = browser.memory();
+            // What could not be read this time is as it was.
+            self.health.memory = browser.memory().await.or(self.health.memory);
         }
     }
 

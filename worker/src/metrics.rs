@@ -14,6 +14,9 @@ pub struct WorkerMetrics {
     pub abandoned: IntCounterVec,
     /// `scrapefleet_worker_failures_total{step,fault}`: steps of the browser that failed.
     pub failures: IntCounterVec,
+    /// `scrapefleet_worker_slow_steps_total{step}`: steps of the browser that took longer than `policies.step.soft`, from when
+    /// their turn had come; those that failed later too. Not of a browser that did not start.
+    pub slow_steps: IntCounterVec,
     /// `scrapefleet_worker_held{bot}`: items held.
     pub held: IntGaugeVec,
     /// `scrapefleet_worker_hold_seconds`: time from claim to stored.
@@ -41,6 +44,11 @@ impl WorkerMetrics {
                 "worker_failures_total",
                 "Steps of the browser that failed.",
                 &["step", "fault"],
+            )?,
+            slow_steps: metrics.counter_vec(
+                "worker_slow_steps_total",
+                "Steps of the browser that took longer than policies.step.soft.",
+                &["step"],
             )?,
             repeats: metrics.counter_vec(
                 "worker_repeats_total",

@@ -128,7 +128,8 @@ impl Bot {
         Ok(())
     }
 
-    /// Puts an item first in line to be opened in a tab of its own.
+    /// Puts an item first in line to be opened in a tab of its own. That is a step for itself and no second half of the
+    /// first: what else is held is looked at in between, and politeness may let the load of a page wait.
     pub(crate) fn open_alone(&mut self, id: &ItemId) {
         if let Some(hold) = self.holds.get_mut(id) {
             hold.placement = Placement::Alone;

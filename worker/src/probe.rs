@@ -207,7 +207,7 @@ impl Bot {
             Ok(took) => {
                 self.health.answered = Instant::now();
                 self.health.round_trip = Some(took);
-                self.read_memory();
+                self.read_memory().await;
                 return Ok(());
             }
             Err(error) => error,

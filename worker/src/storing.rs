@@ -7,16 +7,19 @@ use std::{fmt::Display, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use scrapefleet_api::ItemId;
-use scrapefleet_policy::{Backoff, Cause, Policy, Retry, Timeout};
+use scrapefleet_policy::{Backoff, Cause, Policy, Retry, Timeout, within};
 use scrapefleet_queue::{Failure, Reason};
 use scrapefleet_store::{ArtifactStore, Key, Metadata, Put};
 use tokio::time::Instant;
 
 use crate::{claims::Claims, owner::stranger, settling::settle, store_trouble::StoreTrouble};
 
-/// How long one put may take. A put of the largest artifact to a slow store takes seconds; past this the
-/// connection is taken for dead.
-const PUT: Timeout = Timeout::hard(Duration::from_secs(30));
+/// How long one call of the store may take, beside the time for the bytes that it carries. A store gives up by itself before
+/// that (S3 after 25 s) and says why; past this the connection is taken for dead.
+const CALL: Duration = Duration::from_secs(30);
+
+/// The fewest bytes a second that a put is waited for: 1 MiB, as the store's own deadlines have it.
+const SLOWEST: usize = 1 << 20;
 
 /// How long an end is tried for in all. Past this the claim is dropped, so the task comes back and the end is
 /// tried again later; a put that succeeded is found then and not repeated.
@@ -126,10 +129,16 @@ async fn keep_all(
     Ok(put)
 }
 
+/// How long one put of so many bytes may take.
+fn put_within(bytes: usize) -> Timeout {
+    let seconds = u64::try_from(bytes.div_ceil(SLOWEST)).unwrap_or(u64::MAX);
+    Timeout::hard(CALL.saturating_add(Duration::from_secs(seconds)))
+}
+
 /// What becomes of an item whose artifact cannot be stored because another's is there: a dead letter that keeps it.
 async fn displaced(store: &dyn ArtifactStore, object: &Object) -> Result<Option<Ending>, EndError> {
     let Metadata { fleet, item, attempt, scraped_at, .. } = &object.metadata;
-    let found = PUT.run("look whose artifact is there", stranger(store, &object.key, fleet, item)).await;
+    let found = within(CALL, "look whose artifact is there", stranger(store, &object.key, fleet, item)).await;
     let found = found.map_err(|expired| EndError::Store(expired.to_string()))?;
     let found = found.map_err(|error| EndError::Store(error.to_string()))?;
     Ok(found.map(|message| Ending::Dead {
@@ -147,7 +156,7 @@ async fn keep(
 ) -> Result<Put, EndError> {
     let putting = trouble.putting();
     let told = Arc::clone(&putting);
-    let put = patiently("put", PUT)
+    let put = patiently("put", put_within(object.bytes.len()))
         .on_retry(move |_, why, _| match why {
             Cause::Error(error) => told.failed(error, Instant::now()),
             Cause::Expired(expired) => told.failed(expired, Instant::now()),
@@ -167,7 +176,8 @@ async fn keep(
 async fn keep_evidence(store: &dyn ArtifactStore, evidence: &[Object]) -> Vec<String> {
     let mut kept = Vec::new();
     for Object { key, bytes, metadata } in evidence {
-        let put = PUT.run("put evidence", store.put_new(key, bytes.clone(), metadata)).await;
+        let put = store.put_new(key, bytes.clone(), metadata);
+        let put = put_within(bytes.len()).run("put evidence", put).await;
         match put {
             Ok(Ok(_)) => kept.push(key.to_string()),
             Ok(Err(error)) => tracing::warn!(%key, %error, "evidence of a dead letter could not be stored"),
@@ -191,3 +201,6 @@ pub(crate) fn note(what: &str, about: &dyn Display, attempt: u32, error: &dyn Di
         tracing::debug!(%about, %error, attempt, "{what} failed again");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use jiff::Timestamp;
 use rig::Rig;
-use scrapefleet_api::{FleetName, fleet::DrainMode};
+use scrapefleet_api::{FleetName, Period, fleet::DrainMode};
 use scrapefleet_browser::{
     Fault, Placement, Step,
     fake::{FakeSite, Life, Mishap, What},
@@ -388,5 +388,42 @@ async fn in_tabs_a_crash_takes_only_its_own_item() {
     assert_eq!(rig.artifact(&good.id).await.unwrap().metadata.attempt, 1);
     assert_eq!(rig.artifact(&bad.id).await.unwrap().metadata.attempt, 2);
     assert_eq!(rig.totals().browsers_abandoned, 0);
+    bot.drain().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_that_take_long_are_counted_by_their_names() {
+    let mut rig =
+        Rig::on(FakeSite::new().with_latency(Duration::from_millis(20)).with_soft_deadline(secs(3)));
+    // A round trip that takes as long as the slow step is no failure here.
+    rig.config.abandonment.unresponsive = Period::secs(10);
+    let [quick, slow, hung] =
+        ["quick", "slow", "hung"].map(|id| rig.site.add(id, Life::lasting(secs(60)).leaving("whole.")));
+    let mut bot = rig.start();
+    let counted = |bot: &rig::Running, step: &str| bot.metrics.slow_steps.with_label_values(&[step]).get();
+    rig.publish(std::slice::from_ref(&quick)).await;
+    bot.sees("open", secs(5), |status| status.holds.iter().any(|hold| hold.step == Stage::Open)).await;
+    assert_eq!(counted(&bot, "Open"), 0);
+    // It is slow and succeeds.
+    let site = rig.site.clone().with_latency(secs(4));
+    rig.publish(std::slice::from_ref(&slow)).await;
+    bot.sees("both open", secs(30), |status| {
+        status.holds.iter().filter(|hold| hold.step == Stage::Open).count() == 2
+    })
+    .await;
+    assert_eq!(counted(&bot, "Open"), 1);
+    // It is slow long before it fails.
+    let site = site.with_latency(Duration::from_millis(20));
+    site.mishap(Step::Open, &hung.id, Mishap::Hangs, 1);
+    rig.publish(std::slice::from_ref(&hung)).await;
+    let begun = Instant::now();
+    while counted(&bot, "Open") == 1 {
+        assert!(begun.elapsed() < secs(10), "not told while it hangs");
+        tokio::time::sleep(secs(1)).await;
+    }
+    rig.until_done(secs(300)).await;
+    for (step, times) in [("Open", 2), ("Take", 0), ("Leave", 0), ("Probe", 0), ("RoundTrip", 0)] {
+        assert_eq!(counted(&bot, step), times, "{step}");
+    }
     bot.drain().await;
 }

@@ -308,8 +308,8 @@ impl SiteBrowser for ShyBrowser {
     async fn evidence(&mut self, _: Option<&ItemId>) -> Evidence {
         std::future::pending().await
     }
-    fn memory(&self) -> Option<u64> {
-        self.0.memory()
+    async fn memory(&mut self) -> Option<u64> {
+        self.0.memory().await
     }
     fn process_id(&self) -> Option<u32> {
         self.0.process_id()

@@ -21,19 +21,19 @@ pub(super) struct Memory {
 
 impl Memory {
     /// Takes note of how many items are held, and now and then of the memory used.
-    pub(super) fn sample(&mut self, held: usize) {
+    pub(super) async fn sample(&mut self, held: usize) {
         self.held = held;
         self.held_peak = self.held_peak.max(held);
         let now = Instant::now();
         if self.read.is_none_or(|read| now - read >= EVERY) {
             self.read = Some(now);
-            self.sample_now();
+            self.sample_now().await;
         }
     }
 
     /// Reads the memory used.
-    pub(super) fn sample_now(&mut self) {
-        let Some(bytes) = i32::try_from(process::id()).ok().and_then(process_tree::memory) else { return };
+    pub(super) async fn sample_now(&mut self) {
+        let Some(bytes) = process_tree::measure(process::id()).await else { return };
         self.bytes_peak = self.bytes_peak.max(bytes);
         if self.held > 0 && self.at_held_peak.is_none_or(|(_, held)| self.held >= held) {
             self.at_held_peak = Some((bytes, self.held));

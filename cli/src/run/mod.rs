@@ -118,7 +118,7 @@ impl Run<'_> {
             watcher: self.watching.status(),
             goal: self.args.until_stored,
         };
-        self.memory.sample(snapshot.held());
+        self.memory.sample(snapshot.held()).await;
         self.telemetry.show(&snapshot);
         self.display.show(&snapshot);
         Ok(snapshot)
@@ -126,7 +126,7 @@ impl Run<'_> {
 
     /// Stops discovery, then the bots, and says what was done.
     async fn end(&mut self, signals: &Signals, begun: Instant) -> Result<(), CliError> {
-        self.memory.sample_now();
+        self.memory.sample_now().await;
         self.watching.stop(WATCHER_STOPS).await;
         signals.drain.cancel();
         self.display.draining(&self.fleet.spec.drain);

@@ -33,7 +33,8 @@ pub struct PoliciesSpec {
     rule("self.soft <= self.hard", "at least `soft`: raise `hard` or lower `soft`").field_path(".hard"),
 ]))]
 pub struct StepTimeout {
-    /// Past this a step is counted and logged as slow.
+    /// Past this a step is logged as slow, and counted in `scrapefleet_worker_slow_steps_total` or
+    /// `scrapefleet_watcher_slow_steps_total`. The wait for its turn does not count.
     #[schemars(extend("x-kubernetes-validations" = [between("100ms", "10m")]))]
     pub soft: Period,
     /// Past this a step has failed.

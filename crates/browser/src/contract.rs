@@ -103,6 +103,7 @@ async fn what_cannot_be_opened_harms_nothing_else(subject: &dyn Subject) {
     assert_eq!(layer(browser.open(&bad, Placement::Ordinary).await), Layer::Item);
     let probe = ok(browser.probe().await);
     assert!(is_live(&probe, &good) && !probe.items.contains_key(&bad.id), "{probe:?}");
+    assert!(browser.evidence(Some(&bad.id)).await.html.is_some(), "what was seen of it is kept");
     ok(browser.leave(&bad.id).await);
     drop(browser);
     stopped(subject).await;

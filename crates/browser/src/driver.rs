@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    thread,
     time::Duration,
 };
 
@@ -19,7 +20,6 @@ use crate::{
     chrome::{Launch, find_chrome, find_driver},
     endpoint::{Endpoint, LocalChrome},
     guard::{self, ANNOUNCEMENT},
-    process_tree,
 };
 
 /// What the driver says when it listens.
@@ -54,8 +54,10 @@ pub(crate) struct Driver {
 struct Guarded {
     guard: Child,
     /// The guard ends when this does.
-    order: ChildStdin,
+    order: Option<ChildStdin>,
     driver: u32,
+    /// What the browser writes to, as long as nobody has seen to its end.
+    folder: Option<PathBuf>,
 }
 
 impl Driver {
@@ -79,24 +81,52 @@ impl Driver {
         self.local.as_ref().map(|local| local.driver)
     }
 
-    /// PSS in bytes of the driver and all that it started.
-    pub(crate) fn memory(&self) -> Option<u64> {
-        process_tree::memory(i32::try_from(self.process_id()?).ok()?)
-    }
-
     /// Ends what was started from here and waits until it is gone.
     pub(crate) async fn close(self) {
-        let Some(Guarded { mut guard, order, driver }) = self.local else { return };
-        let guard_id = guard.id();
-        drop(order);
-        if within(GUARD_ENDS, "end the browser", guard.wait()).await.is_ok() {
+        if let Some(guarded) = self.local {
+            guarded.end().await;
+        }
+    }
+}
+
+impl Guarded {
+    /// Has the guard end the browser, and does it in its place where it did not.
+    async fn end(mut self) {
+        drop(self.order.take());
+        let ended = within(GUARD_ENDS, "end the browser", self.guard.wait()).await;
+        let Some(folder) = self.folder.take() else { return };
+        if matches!(&ended, Ok(Ok(status)) if status.success()) {
             return;
         }
-        tracing::warn!(driver, "the browser's guard does not end; killing all that it started");
-        let kill = move || guard_id.map(|id| guard::kill_tree(id, GUARD_ENDS, || {}));
-        // The result says what could not be killed; nothing more can be done about it here.
-        let _ = tokio::task::spawn_blocking(kill).await;
-        let _ = guard.start_kill();
+        tracing::warn!(driver = self.driver, ?ended, "the guard has not ended the browser");
+        // One that is gone already cannot be killed.
+        let _ = self.guard.start_kill();
+        let ending = tokio::task::spawn_blocking(move || end_unguarded(&folder));
+        // It ends by itself within its bounds, and has logged what it could not do.
+        let _ = ending.await;
+    }
+
+    /// Whether the guard is gone without having done its work.
+    fn has_failed(&mut self) -> bool {
+        matches!(self.guard.try_wait(), Ok(Some(status)) if !status.success())
+    }
+}
+
+impl Drop for Guarded {
+    /// A guard that lives ends the browser as soon as its order is gone.
+    fn drop(&mut self) {
+        let Some(folder) = self.folder.take().filter(|_| self.has_failed()) else { return };
+        // Nobody waits for it, whether there is a runtime or not.
+        let ending = thread::Builder::new().name("browser-end".to_owned());
+        if let Err(error) = ending.spawn(move || end_unguarded(&folder)) {
+            tracing::warn!(driver = self.driver, %error, "a browser without its guard is left");
+        }
+    }
+}
+
+fn end_unguarded(folder: &Path) {
+    if let Err(why) = guard::end_unguarded(folder) {
+        tracing::warn!(folder = %folder.display(), why, "a browser without its guard was not ended whole");
     }
 }
 
@@ -156,7 +186,7 @@ async fn start_guarded(
     };
     tokio::spawn(drain(lines.into_inner()));
     let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|e| impossible(e.to_string()))?;
-    Ok((Guarded { guard, order, driver }, url, folder))
+    Ok((Guarded { guard, order: Some(order), driver, folder: Some(folder.clone()) }, url, folder))
 }
 
 fn guard_command(local: &LocalChrome, program: &Path, folder: &Path) -> Command {

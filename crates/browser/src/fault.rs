@@ -148,6 +148,25 @@ impl StepError {
     }
 }
 
+impl Fault {
+    /// Whether a page answered, only not as was expected: it can be asked for more. Any other may hang.
+    #[must_use]
+    pub fn is_an_answer(self) -> bool {
+        match self {
+            Self::Timeout | Self::PageCrashed | Self::TabClosed | Self::BrowserGone | Self::CannotStart => {
+                false
+            }
+            Self::NotFound
+            | Self::Script
+            | Self::SiteUnreachable
+            | Self::SiteRefuses
+            | Self::Unusable
+            | Self::Forbidden
+            | Self::OverBudget => true,
+        }
+    }
+}
+
 impl Step {
     /// Where the blame lies when the page answered, but not with what the recipe expects: a page that all items
     /// share (or the list) is the site's, a new Chrome would see the same.

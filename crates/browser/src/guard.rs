@@ -6,9 +6,12 @@
 //! or died, however) or the driver ends, it kills every descendant, stopped ones too, removes the browser's
 //! folder, and ends.
 //!
+//! A guard that is killed itself does none of that. The bot notices when it ends the browser, and does it in its place.
+//!
 //! On its standard output the guard says which process the driver is, in one line that begins with
 //! [`ANNOUNCEMENT`]; what the driver says there follows.
 
+mod ending;
 mod kill;
 mod supervise;
 
@@ -18,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-pub use kill::kill_tree;
+pub(crate) use ending::end_unguarded;
 
 /// The argument that makes a program that embeds the guard call [`main`].
 pub const SUBCOMMAND: &str = "browser-guard";

@@ -25,11 +25,13 @@ pub mod guard;
 pub mod process_tree;
 pub mod recipe;
 mod session;
+mod slow;
 mod waiting;
 
 pub use chrome::{NoProgram, find_chrome, find_driver};
 pub use endpoint::{Endpoint, GuardProgram, LocalChrome};
 pub use fault::{Fault, Layer, Step, StepError};
+pub use slow::OnSlow;
 pub use waiting::Waiting;
 
 /// An item to open.
@@ -161,11 +163,17 @@ pub trait SiteBrowser: Send {
         None
     }
 
-    /// Screenshot and HTML of where `item` is, or of the shared page. Never fails: what cannot be had is left out.
+    /// Tells `observer` of each step from now on that is slow, and of those before. Some browsers never tell.
+    fn on_slow(&mut self, observer: OnSlow) {
+        drop(observer);
+    }
+
+    /// Screenshot and HTML of where `item` is, or was when it could not be opened lately; without an item, of the shared page.
+    /// Never fails: what cannot be had is left out.
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence;
 
-    /// PSS of the whole process tree in bytes, when the browser's processes can be seen from here.
-    fn memory(&self) -> Option<u64>;
+    /// PSS of the whole process tree in bytes, when the browser's processes can be seen from here and tell it soon.
+    async fn memory(&mut self) -> Option<u64>;
 
     /// Process id of the browser's root process (its driver), when it was started from here.
     fn process_id(&self) -> Option<u32>;
@@ -200,6 +208,11 @@ pub trait ListPage: Send {
     /// list never tells.
     fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
         None
+    }
+
+    /// Tells `observer` of each step from now on that is slow, and of those before. Some lists never tell.
+    fn on_slow(&mut self, observer: OnSlow) {
+        drop(observer);
     }
 
     /// Screenshot and HTML of the list.

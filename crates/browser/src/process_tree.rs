@@ -2,23 +2,48 @@
 //!
 //! Chrome gives its processes groups and sessions of their own, so a tree is followed by parents, not by groups.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ffi::OsStr, time::Duration};
 
 use procfs::process::{Process, all_processes};
+use scrapefleet_policy::within;
 
 /// The most processes of a tree that are looked at when memory is summed, so that its cost is bounded.
 /// A Chrome with 60 tabs has about 70.
 const MOST_MEASURED: usize = 256;
 
+/// How long measuring may take. For a Chrome with ten processes it takes some 20 ms.
+const MEASURING: Duration = Duration::from_secs(2);
+
 /// All living descendants of `root`, without `root` itself; zombies are left out. Empty where /proc cannot be read.
 #[must_use]
 pub fn descendants(root: i32) -> Vec<i32> {
+    below(vec![root])
+}
+
+/// Every living process whose environment has this, and all that descends from one. What may not be read is left out: of a
+/// sandboxed browser its renderers, which descend from one that may.
+#[must_use]
+pub fn with_variable(name: &OsStr, value: &OsStr) -> Vec<i32> {
+    let has_it = |process: &Process| {
+        let found = process.environ().ok().and_then(|mut all| all.remove(name));
+        found.as_deref() == Some(value)
+    };
+    let mut found: Vec<i32> =
+        all_processes().into_iter().flatten().flatten().filter(has_it).map(|process| process.pid).collect();
+    found.extend(below(found.clone()));
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// All living descendants of `roots`.
+fn below(roots: Vec<i32>) -> Vec<i32> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
     let stats = all_processes().into_iter().flatten().flatten().filter_map(|process| process.stat().ok());
     for stat in stats {
         children.entry(stat.ppid).or_default().push((stat.pid, stat.state != 'Z'));
     }
-    let (mut found, mut next) = (Vec::new(), vec![root]);
+    let (mut found, mut next) = (Vec::new(), roots);
     while let Some(parent) = next.pop() {
         for (pid, alive) in children.remove(&parent).unwrap_or_default() {
             next.push(pid);
@@ -37,6 +62,13 @@ pub fn memory(root: i32) -> Option<u64> {
     let own = memory_of(root)?;
     let rest = descendants(root).into_iter().take(MOST_MEASURED).filter_map(memory_of);
     Some(own + rest.sum::<u64>())
+}
+
+/// The same, read beside the runtime: the kernel walks every page table for it. None also where that takes too long.
+pub async fn measure(root: u32) -> Option<u64> {
+    let root = i32::try_from(root).ok()?;
+    let read = tokio::task::spawn_blocking(move || memory(root));
+    within(MEASURING, "read the memory of processes", read).await.ok()?.ok()?
 }
 
 /// A process as /proc shows it.
@@ -96,6 +128,42 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    #[tokio::test]
+    async fn memory_is_measured_beside_the_runtime() {
+        assert!(measure(std::process::id()).await > Some(0));
+        assert_eq!(measure(u32::MAX).await, None);
+        // More than the kernel ever gives.
+        assert_eq!(measure(5_000_000).await, None);
+    }
+
+    #[test]
+    fn processes_are_found_by_what_they_were_told() {
+        let (name, value) = ("SCRAPEFLEET_TEST_TREE", format!("tree-{}", std::process::id()));
+        let mut shell = Command::new("sh")
+            .args(["-c", "env -u SCRAPEFLEET_TEST_TREE sleep 60 & read _"])
+            .env(name, &value)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let find = || with_variable(OsStr::new(name), OsStr::new(&value));
+        let sleeps = || {
+            let all = look(i32::try_from(shell.id()).unwrap(), 10);
+            all.iter().any(|seen| seen.name == "sleep")
+        };
+        let started = std::time::Instant::now();
+        while !sleeps() && started.elapsed().as_secs() < 10 {
+            std::thread::yield_now();
+        }
+        let found = find();
+        for pid in &found {
+            let pid = rustix::process::Pid::from_raw(*pid).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        }
+        shell.wait().unwrap();
+        assert_eq!(found.len(), 2, "the shell, and what it started without the variable");
+        assert_eq!(find(), Vec::<i32>::new());
+    }
 
     #[test]
     fn follows_parents_across_groups_and_sums_their_memory() {

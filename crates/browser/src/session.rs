@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use scrapefleet_policy::{Instant, within};
+use scrapefleet_policy::{Instant, Timeout, within};
 use serde_json::Value;
 use thirtyfour::{
     Capabilities, TimeoutConfiguration, WebDriver,
@@ -13,12 +13,13 @@ use thirtyfour::{
 use url::Url;
 
 use crate::{
-    Fault, Step, StepError,
+    Fault, OnSlow, Step, StepError,
     chrome::capabilities,
     classify::{classify, is_navigation},
     driver::Driver,
     driver_client::DriverClient,
     recipe::CLOSING,
+    slow::SlowSteps,
 };
 
 /// A window (a tab) of Chrome, as the driver names it.
@@ -50,18 +51,32 @@ pub(crate) struct Under {
     pub(crate) deadline: Instant,
     /// When it began.
     pub(crate) began: Instant,
+    /// When it is slow, if it ever is.
+    slow: Option<Instant>,
 }
 
 impl Under {
-    /// A step that begins now and may take `limit`.
-    pub(crate) fn limit(step: Step, limit: Duration) -> Self {
+    /// A step that begins now and may take so long.
+    pub(crate) fn new(step: Step, timeout: Timeout) -> Self {
         let began = Instant::now();
-        Self { step, began, deadline: began + limit }
+        let slow = timeout.soft.map(|soft| began + soft);
+        Self { step, began, deadline: began + timeout.hard, slow }
+    }
+
+    /// A step that begins now, may take `limit`, and is never called slow.
+    pub(crate) fn limit(step: Step, limit: Duration) -> Self {
+        Self::new(step, Timeout::hard(limit))
     }
 
     /// What is left of the time.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// The same, and what is left until it is slow.
+    fn timeout(&self) -> Timeout {
+        let soft = self.slow.map(|slow| slow.saturating_duration_since(Instant::now()));
+        Timeout { soft, hard: self.left() }
     }
 
     /// The same step with at most `limit` from now.
@@ -85,6 +100,7 @@ pub(crate) struct Session {
     /// How long Chrome may be silent, once that is known.
     unresponsive: Option<Duration>,
     current: Option<Window>,
+    slow: SlowSteps,
     /// Where the session is ended when it is dropped; none: whatever runs the driver ends that.
     ended_at: Option<Url>,
 }
@@ -103,7 +119,8 @@ impl Session {
         };
         let side_door = side_door(driver.capabilities());
         let ended_at = if ends_itself { session_url(&driver) } else { None };
-        Ok(Self { driver, client, side_door, unresponsive: None, current: None, ended_at })
+        let (unresponsive, current, slow) = (None, None, SlowSteps::default());
+        Ok(Self { driver, client, side_door, unresponsive, current, slow, ended_at })
     }
 
     /// Tells the driver when it gives up by itself: scripts after `script`, pages that do not load after `page_load`. From
@@ -143,9 +160,11 @@ impl Session {
         under: Under,
         answer: impl Future<Output = WebDriverResult<T>>,
     ) -> Result<T, StepError> {
+        let timeout = under.timeout();
+        let slow = |_, _| self.slow.is_slow(under.step, under.began);
         let answer = async {
             tokio::select! {
-                answer = within(under.left(), "command", answer) => Ok(answer),
+                answer = timeout.watch("command", answer, slow) => Ok(answer),
                 () = self.silence() => Err(under.error(Fault::BrowserGone, "Chrome itself does not answer")),
             }
         };
@@ -157,6 +176,11 @@ impl Session {
             }
             Err(_) => Err(under.error(Fault::Timeout, "the browser does not answer")),
         }
+    }
+
+    /// Tells `observer` of slow steps.
+    pub(crate) fn on_slow(&mut self, observer: OnSlow) {
+        self.slow.tell_to(observer);
     }
 
     /// The window that is open at the start.

@@ -1,4 +1,9 @@
 //! How long to wait before trying again.
+//!
+//! Own arithmetic and no library (`backon` is the one to take for less), for three reasons. A task carries its attempt's number
+//! from bot to bot, so a delay is asked for by number: an iterator would have to be made and run through again for each. Chance is
+//! handed in, so that a simulation replays from its seed: an iterator draws for itself. And the manifest promises a longest delay
+//! and a share of it that is random: there the random part is as large as the delay, and comes on top of the longest.
 
 use std::time::Duration;
 

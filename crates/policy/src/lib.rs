@@ -28,6 +28,7 @@
 //! | wait for one future no longer than | [`within`], [`Timeout::run`] |
 //! | try again | [`Policy::run`], [`Policy::run_on`] |
 //! | try again later, through a queue | [`Retry::next`] |
+//! | try again in a loop that has more to do | [`Backoff::delay`] |
 //! | try another way | [`Policy::or_else`] |
 //! | decide when to throw something away | [`Abandonment`] |
 //! | stop asking a site that fails | [`Breaker`] |

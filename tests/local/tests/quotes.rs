@@ -74,10 +74,14 @@ async fn a_dead_letter_has_its_evidence_and_can_be_replayed() -> Result<()> {
     let list = fleet.output(&["dead", "list"], &[]).await?;
     ensure!(list.stdout.contains("OpenFailed") && list.stdout.contains("ATTEMPTS"), "{list:?}");
     let shown = fleet.output(&["dead", "show"], &[&bad]).await?;
-    let screenshot =
-        shown.stdout.lines().find_map(|line| line.split_whitespace().find(|w| w.ends_with("screenshot.png")));
-    let picture = std::fs::read(screenshot.with_context(|| format!("no screenshot: {shown:?}"))?)?;
-    ensure!(picture.starts_with(b"\x89PNG"), "the screenshot is no PNG");
+    let evidence = |name: &str| {
+        let path = shown.stdout.split_whitespace().find(|word| word.ends_with(name));
+        let path = path.with_context(|| format!("no {name}: {shown:?}"))?;
+        std::fs::read(path).with_context(|| path.to_owned())
+    };
+    ensure!(evidence("screenshot.png")?.starts_with(b"\x89PNG"), "the screenshot is no PNG");
+    let page = String::from_utf8(evidence("page.html")?)?;
+    ensure!(page.contains("Something went wrong"), "not the page that answered 500: {page}");
 
     let unknown = fleet.output(&["dead", "replay"], &["nothing"]).await?;
     ensure!(unknown.code != Some(0) && unknown.stderr.contains("nothing"), "{unknown:?}");

@@ -86,3 +86,15 @@ async fn a_list_that_fails_for_another_reason_is_not_waited_for() {
         assert!(stopped < SECOND / 10, "{stopped:?}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn looks_that_take_longer_than_they_should_are_counted() {
+    let (site, queue) = (FakeSite::new().with_soft_deadline(3 * SECOND), TestQueue::new());
+    site.set_list_takes(2 * SECOND);
+    let mut rig = Rig::start(site.clone(), &queue);
+    rig.until(|status| status.refreshes == 3).await;
+    site.set_list_takes(4 * SECOND);
+    rig.until(|status| status.refreshes == 5).await;
+    assert_eq!(rig.metric("slow_steps_total{step=\"Refresh\"}"), 2);
+    rig.stop().await;
+}

@@ -71,17 +71,8 @@ async fn screenshot(browser: &mut dyn SiteBrowser, error: &StepError) -> Result<
 
 /// Whether the page that items share can still be asked: what failed was an answer, or a tab apart from it.
 fn still_answers(error: &StepError) -> bool {
-    match error.fault {
-        Fault::BrowserGone | Fault::CannotStart => false,
-        Fault::Timeout | Fault::PageCrashed | Fault::TabClosed => error.alone,
-        Fault::NotFound
-        | Fault::Script
-        | Fault::Unusable
-        | Fault::Forbidden
-        | Fault::SiteUnreachable
-        | Fault::SiteRefuses
-        | Fault::OverBudget => true,
-    }
+    let dead = matches!(error.fault, Fault::BrowserGone | Fault::CannotStart);
+    !dead && (error.alone || error.fault.is_an_answer())
 }
 
 #[cfg(test)]

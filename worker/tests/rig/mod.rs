@@ -131,19 +131,20 @@ impl Rig {
 
     fn start_as(&self, limit: impl FnOnce(Bot) -> Bot) -> Running {
         let (status, seen) = watch::channel(BotStatus::starting(self.config.slot, self.config.holds));
+        let metrics = WorkerMetrics::new(&Metrics::new("test", "0").unwrap()).unwrap();
         let parts = Parts {
             factory: Arc::clone(&self.factory),
             queue: Arc::new(self.queue.clone()),
             store: self.store.clone(),
             tally: self.tally.clone(),
-            metrics: WorkerMetrics::new(&Metrics::new("test", "0").unwrap()).unwrap(),
+            metrics: metrics.clone(),
             clock: Arc::new(self.clock),
             status,
         };
         let (signals, steps) = (Signals::default(), Steps::default());
         let bot = limit(Bot::new(self.config.clone(), parts)).counted_by(steps.clone());
         let bot = tokio::spawn(bot.run(signals.clone()));
-        Running { bot, signals, seen, steps }
+        Running { bot, signals, seen, steps, metrics }
     }
 
     pub(crate) async fn publish(&self, items: &[Item]) {
@@ -216,6 +217,7 @@ pub(crate) struct Running {
     pub(crate) signals: Signals,
     pub(crate) seen: watch::Receiver<BotStatus>,
     pub(crate) steps: Steps,
+    pub(crate) metrics: WorkerMetrics,
 }
 
 impl Running {

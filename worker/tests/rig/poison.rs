@@ -114,8 +114,8 @@ impl SiteBrowser for PoisonedBrowser {
         self.inner.doubt()
     }
 
-    fn memory(&self) -> Option<u64> {
-        self.inner.memory()
+    async fn memory(&mut self) -> Option<u64> {
+        self.inner.memory().await
     }
 
     fn process_id(&self) -> Option<u32> {

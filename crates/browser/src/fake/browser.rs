@@ -16,7 +16,10 @@ use super::{
     life::Mishap,
     site::{FakeSite, What},
 };
-use crate::{Evidence, Fault, Item, Observation, PageState, Placement, Probe, SiteBrowser, Step, StepError};
+use crate::{
+    Evidence, Fault, Item, Observation, OnSlow, PageState, Placement, Probe, SiteBrowser, Step, StepError,
+    slow::SlowSteps,
+};
 
 /// An answer that takes longer is overdue.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -35,18 +38,21 @@ pub(super) struct FakeBrowser {
     held: BTreeMap<ItemId, Held>,
     broken: Option<Fault>,
     doubt: Arc<Notify>,
+    slow: SlowSteps,
 }
 
 impl FakeBrowser {
     pub(super) fn new(site: FakeSite, slot: u32) -> Self {
-        Self { site, slot, held: BTreeMap::new(), broken: None, doubt: Arc::default() }
+        let (held, doubt) = (BTreeMap::new(), Arc::default());
+        Self { site, slot, held, broken: None, doubt, slow: SlowSteps::default() }
     }
 
     /// Lets the scheduled mishap of this call happen.
     async fn step(&mut self, step: Step, item: Option<&ItemId>) -> Result<(), StepError> {
         let began = Instant::now();
         let mishap = {
-            let mut mishap = pin!(self.site.next_mishap(step, item, Some(self.slot)));
+            let call = self.site.next_mishap(step, item, Some(self.slot));
+            let mut mishap = pin!(self.site.watch(&self.slow, step, call));
             tokio::select! {
                 mishap = &mut mishap => mishap,
                 () = tokio::time::sleep(OVERDUE) => {
@@ -206,7 +212,11 @@ impl SiteBrowser for FakeBrowser {
         Some(Arc::clone(&self.doubt))
     }
 
-    fn memory(&self) -> Option<u64> {
+    fn on_slow(&mut self, observer: OnSlow) {
+        self.slow.tell_to(observer);
+    }
+
+    async fn memory(&mut self) -> Option<u64> {
         self.site.lock().memory
     }
 

@@ -8,7 +8,7 @@ use super::{
     life::Mishap,
     site::{FakeSite, What, fake_item},
 };
-use crate::{Evidence, Fault, Item, ListPage, Step, StepError, Waiting, Window};
+use crate::{Evidence, Fault, Item, ListPage, OnSlow, Step, StepError, Waiting, Window, slow::SlowSteps};
 
 /// What selects an entry of the list, and where the list is.
 const ENTRY: (&str, &str) = ("a.fake", "http://fake.test/");
@@ -17,11 +17,12 @@ pub(super) struct FakeList {
     site: FakeSite,
     broken: Option<Fault>,
     waits: watch::Sender<Option<Waiting>>,
+    slow: SlowSteps,
 }
 
 impl FakeList {
     pub(super) fn new(site: FakeSite) -> Self {
-        Self { site, broken: None, waits: watch::Sender::new(None) }
+        Self { site, broken: None, waits: watch::Sender::new(None), slow: SlowSteps::default() }
     }
 
     /// Waits until the page shows its entries.
@@ -42,7 +43,7 @@ impl FakeList {
             since: Instant::now(),
             limit,
         }));
-        tokio::time::sleep(takes.min(limit)).await;
+        self.site.watch(&self.slow, Step::Refresh, tokio::time::sleep(takes.min(limit))).await;
         self.waits.send_replace(None);
         if takes < limit {
             return Ok(());
@@ -53,7 +54,8 @@ impl FakeList {
 
     async fn step(&mut self, step: Step) -> Result<(), StepError> {
         let began = Instant::now();
-        let mishap = self.site.next_mishap(step, None, None).await;
+        let call = self.site.next_mishap(step, None, None);
+        let mishap = self.site.watch(&self.slow, step, call).await;
         let fault = self.broken.or(mishap.map(Mishap::fault));
         if matches!(mishap, Some(Mishap::CrashesPage | Mishap::KillsBrowser)) {
             self.broken = self.broken.or(fault);
@@ -97,6 +99,10 @@ impl ListPage for FakeList {
 
     fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
         Some(self.waits.subscribe())
+    }
+
+    fn on_slow(&mut self, observer: OnSlow) {
+        self.slow.tell_to(observer);
     }
 
     async fn evidence(&mut self) -> Evidence {

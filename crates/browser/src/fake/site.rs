@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -16,7 +17,10 @@ use super::{
     life::{Life, Mishap},
     list::FakeList,
 };
-use crate::{BrowserFactory, Fault, Item, ListPage, Observation, Placement, SiteBrowser, Step, StepError};
+use crate::{
+    BrowserFactory, Fault, Item, ListPage, Observation, Placement, SiteBrowser, Step, StepError,
+    slow::SlowSteps,
+};
 
 /// Something that was asked of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +68,7 @@ pub(super) struct State {
     pub(super) window: Option<usize>,
     pub(super) tab_mode: bool,
     pub(super) step_deadline: Duration,
+    soft_deadline: Option<Duration>,
     pub(super) latency: Duration,
     pub(super) disconnected: Option<bool>,
     pub(super) unavailable: Option<String>,
@@ -102,6 +107,7 @@ impl FakeSite {
             window: None,
             tab_mode: false,
             step_deadline: Duration::from_secs(15),
+            soft_deadline: None,
             latency: Duration::ZERO,
             disconnected: None,
             unavailable: None,
@@ -141,6 +147,13 @@ impl FakeSite {
     #[must_use]
     pub fn with_step_deadline(self, deadline: Duration) -> Self {
         self.lock().step_deadline = deadline;
+        self
+    }
+
+    /// When a call is slow, of the steps that have such a deadline. None ever is by default.
+    #[must_use]
+    pub fn with_soft_deadline(self, deadline: Duration) -> Self {
+        self.lock().soft_deadline = Some(deadline);
         self
     }
 
@@ -269,6 +282,20 @@ impl FakeSite {
         mishap
     }
 
+    /// Waits for a part of `step`, and says when that is slow.
+    pub(super) async fn watch<T>(&self, slow: &SlowSteps, step: Step, part: impl Future<Output = T>) -> T {
+        let began = Instant::now();
+        let soft = self.lock().soft_deadline.filter(|_| can_be_slow(step));
+        let Some(soft) = soft else { return part.await };
+        let mut part = pin!(part);
+        tokio::select! {
+            biased;
+            answer = &mut part => return answer,
+            () = tokio::time::sleep(soft) => slow.is_slow(step, began),
+        }
+        part.await
+    }
+
     async fn start(&self, slot: Option<u32>) -> Result<(), StepError> {
         let Some(mishap) = self.next_mishap(Step::Launch, None, slot).await else {
             self.record(slot, What::Started);
@@ -329,6 +356,11 @@ impl Mishap {
             Self::KillsBrowser => Fault::BrowserGone,
         }
     }
+}
+
+/// Whether a step is under `policies.step`; the others have deadlines of their own.
+fn can_be_slow(step: Step) -> bool {
+    !matches!(step, Step::Launch | Step::Probe | Step::RoundTrip)
 }
 
 /// The item with this id and a URL made of it.

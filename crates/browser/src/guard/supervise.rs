@@ -1,13 +1,9 @@
 //! What the guard does from start to end.
 
 use std::{
-    fs, io,
-    io::Write as _,
+    io::{self, Write as _},
     os::{fd::AsFd as _, unix::process::CommandExt as _},
-    path::Path,
     process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, WaitOptions, getpid, set_child_subreaper, wait};
@@ -17,10 +13,11 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
 };
 
-use super::{ANNOUNCEMENT, Orders, kill::kill_tree};
-
-/// How long killing and removing are given: a process in uninterruptible sleep must not keep the guard for ever.
-const LIMIT: Duration = Duration::from_secs(5);
+use super::{
+    ANNOUNCEMENT, Orders,
+    ending::{LEAD_TO_FOLDER, end},
+};
+use crate::process_tree::descendants;
 
 /// Starts the driver, waits until it or the parent is gone, and leaves nothing behind.
 pub(super) fn run(orders: &Orders) -> Result<(), String> {
@@ -30,13 +27,11 @@ pub(super) fn run(orders: &Orders) -> Result<(), String> {
         .build()
         .map_err(|e| format!("cannot start: {e}"))?;
     let watched = runtime.block_on(watch(orders));
-    let left = kill_tree(std::process::id(), LIMIT, || while reap().is_some() {});
-    let removed = remove(&orders.folder);
-    watched?;
-    if !left.is_empty() {
-        return Err(format!("processes {left:?} cannot be killed"));
-    }
-    removed.map_err(|e| format!("cannot remove {}: {e}", orders.folder.display()))
+    let ended = end(&orders.folder, || {
+        while reap().is_some() {}
+        descendants(getpid().as_raw_nonzero().get())
+    });
+    watched.and(ended)
 }
 
 /// Starts the driver and waits until it or the parent is gone.
@@ -67,9 +62,7 @@ fn parent_pipe() -> io::Result<pipe::Receiver> {
 fn start(orders: &Orders) -> Result<Pid, String> {
     let mut command = Command::new(&orders.program);
     command.args(&orders.args).stdin(Stdio::null()).process_group(0);
-    // What Chrome writes beside its profile (sockets, caches) belongs to the folder too. HOME stays: it has the
-    // certificates a person trusts.
-    for variable in ["TMPDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
+    for variable in LEAD_TO_FOLDER {
         command.env(variable, &orders.folder);
     }
     let child = command.spawn().map_err(|e| format!("cannot start {}: {e}", orders.program.display()))?;
@@ -82,19 +75,6 @@ fn start(orders: &Orders) -> Result<Pid, String> {
 /// Buries one dead child, own or adopted.
 fn reap() -> Option<Pid> {
     wait(WaitOptions::NOHANG).ok().flatten().map(|(pid, _)| pid)
-}
-
-/// Removes the folder; what is dying may still write to it, so it is tried for a while.
-fn remove(folder: &Path) -> io::Result<()> {
-    let started = Instant::now();
-    loop {
-        match fs::remove_dir_all(folder) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if started.elapsed() >= LIMIT => return Err(e),
-            Err(_) => thread::sleep(Duration::from_millis(20)),
-        }
-    }
 }
 
 /// The signals a guard must not die of before its work is done.

@@ -1,5 +1,7 @@
 //! A browser that holds items, as a recipe says.
 
+mod sight;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -20,9 +22,10 @@ use super::{
     runner::{Runner, site_fault},
 };
 use crate::{
-    Evidence, Fault, Item, PageState, Placement, Probe, SiteBrowser, Step, StepError,
+    Evidence, Fault, Item, OnSlow, PageState, Placement, Probe, SiteBrowser, Step, StepError, process_tree,
     session::{Under, Window},
 };
+use sight::{LAST_LOOK, LastSight};
 
 /// Windows that the site opened are closed with every so-manieth probe.
 const SWEEP_EVERY: u64 = 20;
@@ -35,6 +38,7 @@ pub(super) struct RecipeBrowser {
     runner: Runner,
     held: BTreeMap<ItemId, Held>,
     page: SharedPage,
+    sight: LastSight,
     probes: u64,
 }
 
@@ -51,7 +55,8 @@ impl RecipeBrowser {
         let outage = shared.plan.outage();
         let page = SharedPage { mark: 0, outage, pace: Pace::new(shared.budget.actions_per_second()) };
         let runner = Runner::start(shared, &format!("bot{slot}")).await?;
-        let mut browser = Self { runner, held: BTreeMap::new(), page, probes: 0 };
+        let (held, sight) = (BTreeMap::new(), LastSight::default());
+        let mut browser = Self { runner, held, page, sight, probes: 0 };
         browser.load_page().await?;
         Ok(browser)
     }
@@ -61,7 +66,7 @@ impl RecipeBrowser {
     }
 
     fn step(&self, step: Step) -> Under {
-        Under::limit(step, self.runner.shared.settings.deadlines.step.hard)
+        Under::new(step, self.runner.shared.settings.deadlines.step)
     }
 
     async fn load_page(&mut self) -> Result<(), StepError> {
@@ -100,6 +105,8 @@ impl RecipeBrowser {
             }
             Err(error) => {
                 if error.layer() == crate::Layer::Item {
+                    let look = Under::limit(Step::Open, LAST_LOOK * 2);
+                    self.keep_sight(look, &home, &item.id, &error).await;
                     self.tidy(&item.id).await;
                 }
                 Err(error)
@@ -126,7 +133,10 @@ impl RecipeBrowser {
                 self.held.insert(item.id.clone(), held);
                 Ok(())
             }
-            Err(error) => Err(self.give_up_tab(whole, &window, error).await),
+            Err(error) => {
+                self.keep_sight(whole, &window, &item.id, &error).await;
+                Err(self.give_up_tab(whole, &window, error).await)
+            }
         }
     }
 
@@ -269,6 +279,7 @@ impl RecipeBrowser {
             match self.look(whole.at_most(limit), &window, std::slice::from_ref(&id), false).await {
                 Ok(seen) => self.note_tab(probe, id, &seen),
                 Err(error) => {
+                    self.keep_sight(whole, &window, &id, &error).await;
                     let error = self.give_up_tab(whole, &window, error).await;
                     if error.layer() != crate::Layer::Item {
                         return Err(error);
@@ -365,6 +376,7 @@ fn judge_open(
 #[async_trait]
 impl SiteBrowser for RecipeBrowser {
     async fn open(&mut self, item: &Item, placement: Placement) -> Result<(), StepError> {
+        self.forget_sight();
         let url = self.runner.shared.item_url(item)?;
         let shared = Arc::clone(&self.runner.shared);
         shared.allow(Step::Open, &url).await?;
@@ -461,17 +473,22 @@ impl SiteBrowser for RecipeBrowser {
     }
 
     async fn evidence(&mut self, item: Option<&ItemId>) -> Evidence {
-        let window =
-            item.and_then(|id| self.window_of(id)).map_or_else(|| self.runner.home.clone(), |(w, _)| w);
-        self.runner.evidence(&window).await
+        match self.scene(item) {
+            Some(window) => self.runner.evidence(&window).await,
+            None => item.and_then(|id| self.sight.of(id)).cloned().unwrap_or_default(),
+        }
     }
 
     fn doubt(&self) -> Option<Arc<Notify>> {
         Some(Arc::clone(&self.runner.doubt))
     }
 
-    fn memory(&self) -> Option<u64> {
-        self.runner.memory()
+    fn on_slow(&mut self, observer: OnSlow) {
+        self.runner.session.on_slow(observer);
+    }
+
+    async fn memory(&mut self) -> Option<u64> {
+        process_tree::measure(self.process_id()?).await
     }
 
     fn process_id(&self) -> Option<u32> {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
+use scrapefleet_policy::Timeout;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -10,9 +11,11 @@ use super::{
     answer,
     factory::Shared,
     runner::{Runner, site_fault},
+    settings::Deadlines,
 };
 use crate::{
-    Evidence, Fault, Item, ListPage, Step, StepError, Waiting, Window, fault::printable, session::Under,
+    Evidence, Fault, Item, ListPage, OnSlow, Step, StepError, Waiting, Window, fault::printable,
+    session::Under,
 };
 
 /// The most entries kept that could not be read.
@@ -39,7 +42,7 @@ impl RecipeList {
         let url = shared.addresses.list();
         shared.allow(step, url).await?;
         shared.budget.load(step).await?;
-        let under = Under::limit(step, shared.settings.deadlines.step.hard);
+        let under = Under::new(step, shared.settings.deadlines.step);
         self.runner.load_home(under, url).await?;
         self.fresh = true;
         Ok(())
@@ -48,9 +51,10 @@ impl RecipeList {
     async fn read(&mut self) -> Result<answer::List, StepError> {
         let shared = Arc::clone(&self.runner.shared);
         let (plan, settings) = (&shared.plan, &shared.settings);
+        let Deadlines { step, refresh, .. } = settings.deadlines;
         // A list that was just loaded may still have to fetch its entries.
-        let limit = if self.fresh { settings.deadlines.step.hard } else { settings.deadlines.refresh };
-        let under = Under::limit(Step::Refresh, limit);
+        let hard = if self.fresh { step.hard } else { refresh };
+        let under = Under::new(Step::Refresh, Timeout { hard, ..step });
         let mut order = json!(plan.list);
         order["task"] = json!("list");
         order["unavailable"] = json!(plan.unavailable);
@@ -123,6 +127,10 @@ impl ListPage for RecipeList {
 
     fn waits(&self) -> Option<watch::Receiver<Option<Waiting>>> {
         Some(self.runner.waits.subscribe())
+    }
+
+    fn on_slow(&mut self, observer: OnSlow) {
+        self.runner.session.on_slow(observer);
     }
 
     async fn evidence(&mut self) -> Evidence {

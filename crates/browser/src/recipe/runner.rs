@@ -29,7 +29,7 @@ const LONGEST_SLICE: Duration = Duration::from_millis(500);
 /// The part of a call's time after which there is doubt: longer than a page in health waits.
 const DOUBT: f64 = 0.4;
 
-/// How long each part of the evidence is waited for.
+/// How long each part of the evidence is waited for at most.
 const EVIDENCE: Duration = Duration::from_secs(3);
 
 /// One Chrome and the window it started with.
@@ -239,23 +239,23 @@ impl Runner {
 
     /// Screenshot and HTML of `window`, as far as they can be had.
     pub(super) async fn evidence(&mut self, window: &Window) -> Evidence {
+        self.evidence_under(Under::limit(Step::Probe, EVIDENCE * 2), window).await
+    }
+
+    /// The same within what is left of a step.
+    pub(super) async fn evidence_under(&mut self, under: Under, window: &Window) -> Evidence {
         let bounds = self.shared.settings.bounds;
-        let html = Under::limit(Step::Probe, EVIDENCE);
         let order = json!({ "task": "html", "longest": bounds.html });
-        let text: Option<String> = self.run(html, window, order).await.ok();
+        let text: Option<String> = self.run(under.at_most(EVIDENCE), window, order).await.ok();
         if text.is_none() {
             // A page that does not answer gives no picture either, and would be waited for again.
             return Evidence::default();
         }
-        let picture = self.session.screenshot(Under::limit(Step::Probe, EVIDENCE)).await.ok();
+        let picture = self.session.screenshot(under.at_most(EVIDENCE)).await.ok();
         Evidence {
             screenshot: picture.filter(|png| png.len() <= bounds.screenshot).map(Bytes::from),
             html: text.map(|text| bounded(text, bounds.html)),
         }
-    }
-
-    pub(super) fn memory(&self) -> Option<u64> {
-        self.driver.memory()
     }
 
     pub(super) fn process_id(&self) -> Option<u32> {

@@ -45,7 +45,7 @@ impl Settings {
 pub struct Deadlines {
     /// Starting Chrome and its driver, which takes about a second on an idle machine.
     pub launch: Duration,
-    /// Loading, opening, taking, leaving: each for itself.
+    /// Loading, opening, taking, leaving: each for itself, from when its turn has come.
     pub step: Timeout,
     /// The list's answer to a refresh that loads nothing.
     pub refresh: Duration,

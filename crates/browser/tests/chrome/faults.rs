@@ -12,7 +12,7 @@ use crate::{
     site::App,
     support::{
         STEP, UNRESPONSIVE, all_gone, app_recipe, bot, descendants, factory, folder, item, lives, local,
-        renderers, settings, signal, timed, turn,
+        parent, renderers, settings, signal, timed, turn,
     },
 };
 
@@ -151,6 +151,30 @@ async fn parent_that_is_killed() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_when_the_guard_is_killed() {
+    let _turn = turn().await;
+    let app = App::start().await;
+    let factory = factory(app_recipe(), &app.url);
+    for in_order in [true, false] {
+        let mut browser = bot(&factory).await;
+        let driver = browser.process_id().unwrap();
+        let (guard, folder) = (parent(driver), folder(driver));
+        let all: Vec<_> = descendants(guard).into_iter().map(|(pid, _)| pid).collect();
+        assert!(all.len() > 4 && all.contains(&driver), "a whole Chrome: {all:?}");
+        signal(guard, Signal::KILL);
+        all_gone(&[guard], None, Duration::from_secs(5)).await;
+        browser.round_trip().await.unwrap();
+        if in_order {
+            timed("close without a guard", Duration::from_secs(5), browser.close()).await;
+            all_gone(&all, Some(&folder), Duration::from_secs(1)).await;
+        } else {
+            drop(browser);
+            all_gone(&all, Some(&folder), Duration::from_secs(5)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_says_what_is_missing() {
     let app = App::start().await;
     let start = async |chrome: LocalChrome| {
@@ -222,7 +246,7 @@ async fn a_driver_that_runs_already_is_rid_of_what_others_left_there() {
     };
     let mut first = bot(&process()).await;
     first.open(&item(&app.url, "plain-1"), Placement::Ordinary).await.unwrap();
-    assert_eq!((first.process_id(), first.memory()), (None, None), "it is not seen from here");
+    assert_eq!((first.process_id(), first.memory().await), (None, None), "it is not seen from here");
     // A bot that died leaves its session; the next one ends it.
     std::mem::forget(first);
     let next = process();

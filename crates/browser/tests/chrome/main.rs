@@ -7,5 +7,6 @@ mod faults;
 mod list;
 mod rooms;
 mod site;
+mod slow;
 mod support;
 mod tabs;

@@ -34,7 +34,8 @@ async fn rooms_are_opened_probed_together_taken_and_left() {
     assert!(!probe.items.contains_key(&ends.id));
     assert_eq!(app.state.loads.load(SeqCst), 1, "popups are not opened, everything is in one page");
     let began = std::time::Instant::now();
-    println!("memory of 5 rooms: {} MiB, seen in {:.1?}", browser.memory().unwrap() >> 20, began.elapsed());
+    let memory = browser.memory().await.unwrap();
+    println!("memory of 5 rooms: {} MiB, seen in {:.1?}", memory >> 20, began.elapsed());
     let browsers = crate::support::folder(browser.process_id().unwrap());
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join("Downloads");
     assert_eq!(files_called("scrapefleet-stray.bin", &[browsers, home]), 0, "nothing is downloaded");
@@ -69,16 +70,20 @@ async fn what_cannot_be_opened_says_why() {
     browser.open(&plain, Placement::Ordinary).await.unwrap();
     assert!(matches!(observe(&mut browser, &plain.id).await, Observation::Live { .. }));
 
-    for (id, fault, part) in [
-        ("never-1", Fault::NotFound, "the item is not there"),
-        ("shut-1", Fault::NotFound, "the item is there, but not open"),
-        ("throws-1", Fault::Script, "item.enter: no such method"),
+    for (id, fault, part, shown) in [
+        ("never-1", Fault::NotFound, "the item is not there", false),
+        ("shut-1", Fault::NotFound, "the item is there, but not open", true),
+        ("throws-1", Fault::Script, "item.enter: no such method", true),
     ] {
-        let error =
-            timed(id, SHORT, browser.open(&item(&app.url, id), Placement::Ordinary)).await.unwrap_err();
+        let room = item(&app.url, id);
+        let error = timed(id, SHORT, browser.open(&room, Placement::Ordinary)).await.unwrap_err();
         assert_eq!((error.step, error.fault, error.layer()), (Step::Open, fault, Layer::Item), "{error}");
         assert!(error.message.contains(part), "{error}");
         assert!(error.url.starts_with(&app.url), "{error}");
+        // What the page showed is kept, though the item is left.
+        let contains = |page: &[u8]| String::from_utf8_lossy(page).contains(&format!("room-{id}"));
+        let (kept, now) = (browser.evidence(Some(&room.id)).await.html, browser.evidence(None).await.html);
+        assert_eq!((contains(&kept.unwrap()), contains(&now.unwrap())), (shown, false), "{id}");
     }
     let error = browser.open(&item(&app.url, "never-2"), Placement::Ordinary).await.unwrap_err();
     assert_eq!(error.selector.as_deref(), Some(".room:not(.shut)"));

@@ -160,6 +160,12 @@ pub(crate) fn descendants(root: u32) -> Vec<(u32, String)> {
     found
 }
 
+/// The process that started another; of a driver its guard.
+pub(crate) fn parent(pid: u32) -> u32 {
+    let process = procfs::process::Process::new(i32::try_from(pid).unwrap()).unwrap();
+    u32::try_from(process.stat().unwrap().ppid).unwrap()
+}
+
 /// The renderers of a browser's pages. Chrome has one more for itself.
 pub(crate) fn renderers(root: u32) -> Vec<u32> {
     let is_page = |line: &str| line.contains("--type=renderer") && !line.contains("--top-chrome-webui");

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use scrapefleet_api::{ItemId, recipe::Recipe};
 use scrapefleet_browser::{
-    BrowserFactory, Fault, Item, Layer, Observation, PageState, Placement, Step, recipe::RecipeFactory,
+    BrowserFactory, Evidence, Fault, Item, Layer, Observation, PageState, Placement, Step,
+    recipe::RecipeFactory,
 };
 use scrapefleet_test_site::quotes::{PAGE, Quotes};
 
@@ -61,10 +62,17 @@ async fn quotes_are_held_until_they_are_finished() {
     let gone = Observation::Gone { proof: "There is no quote 3".to_owned() };
     assert_eq!(observe(&mut browser, &removed.id).await, gone);
 
-    let error =
-        timed("HTTP 500", STEP, browser.open(&quote(&site, broken), Placement::Ordinary)).await.unwrap_err();
+    let broken = quote(&site, broken);
+    let error = timed("HTTP 500", STEP, browser.open(&broken, Placement::Ordinary)).await.unwrap_err();
     assert_eq!((error.step, error.fault, error.layer()), (Step::Open, Fault::SiteUnreachable, Layer::Site));
     assert!(error.message.contains("HTTP 500"), "{error}");
+    // Its tab is closed; what it showed is kept.
+    let evidence = browser.evidence(Some(&broken.id)).await;
+    let page = evidence.html.unwrap();
+    assert!(String::from_utf8_lossy(&page).contains("Something went wrong"), "{page:?}");
+    assert!(evidence.screenshot.unwrap().starts_with(b"\x89PNG"));
+    // Of what was never opened there is nothing to show: not another's page, nor Chrome's own.
+    assert_eq!(browser.evidence(Some(&quote(&site, 99).id)).await, Evidence::default());
 
     site.finish(1);
     until(&mut browser, &grows.id, |seen| *seen == Observation::Ended).await;
@@ -145,6 +153,9 @@ async fn an_item_alone_takes_nothing_with_it() {
         Err(error) => error,
     };
     assert_eq!((error.fault, error.layer()), (Fault::Timeout, Layer::Item), "{error}");
+    // It is not asked what it shows, and the shared page is not shown in its place.
+    let evidence = timed("evidence of it", Duration::ZERO, browser.evidence(Some(&hung.id))).await;
+    assert_eq!(evidence, Evidence::default());
     timed("round trip", UNRESPONSIVE, browser.round_trip()).await.unwrap();
     browser.leave(&hung.id).await.unwrap();
     let probe = browser.probe().await.unwrap();
