@@ -74,6 +74,11 @@ pub(crate) fn forget(layout: &ClusterLayout, component: &str) -> Result<()> {
     files::remove(&record_file(layout, component))
 }
 
+/// Remembers that this process is the component.
+pub(crate) fn record(layout: &ClusterLayout, component: &str, record: &Record) -> Result<()> {
+    files::write(&record_file(layout, component), &serde_json::to_string(record)?)
+}
+
 /// Writes the files of a component, starts it in its namespace and control group, and records it.
 pub(crate) fn start(
     layout: &ClusterLayout,
@@ -85,10 +90,10 @@ pub(crate) fn start(
         files::write(&file.path, &file.content)?;
     }
     let join = groups.make_for_component(&group(layout, component))?;
-    let record =
+    let started =
         spawn(layout, component, &join, listener).with_context(|| format!("start {}", component.name))?;
-    files::write(&record_file(layout, &component.name), &serde_json::to_string(&record)?)?;
-    Ok(record)
+    record(layout, &component.name, &started)?;
+    Ok(started)
 }
 
 /// The control group a component is started in.
@@ -176,13 +181,21 @@ fn listens(pid: i32, port: u16) -> bool {
 }
 
 #[cfg(test)]
+impl Record {
+    /// The record of the process that runs the tests.
+    pub(crate) fn of_this_process(fingerprint: String) -> Self {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        Self { pid, started: started(pid).unwrap(), fingerprint }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_record_tells_its_process_from_another_with_the_same_number() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        let own = Record { pid, started: started(pid).unwrap(), fingerprint: String::new() };
+        let own = Record::of_this_process(String::new());
         assert!(own.is_alive());
         assert!(!Record { started: own.started + 1, ..own }.is_alive());
     }
