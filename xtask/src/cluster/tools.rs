@@ -126,7 +126,9 @@ fn ensure_program(
     let file = cache.join("tools").join(format!("{}-{key}", program.name)).join(program.name);
     if !file.exists() {
         progress.say(format!("building {}: {} minutes the first time", program.name, program.minutes));
-        build(program, checkout, &file).with_context(|| format!("build {}", program.name))?;
+        progress
+            .during(&format!("building {}", program.name), || build(program, checkout, &file))
+            .with_context(|| format!("build {}", program.name))?;
         progress.say(format!("{} built", program.name));
     }
     Ok(file)

@@ -67,7 +67,8 @@ impl Builder {
     /// Builds an image unless it is up to date.
     pub(crate) fn ensure(&self, image: &'static Image) -> Result<Built> {
         let _turn = turn::take(&self.folder, self.progress)?;
-        let (ingredients, key) = self.identify(image)?;
+        let work = format!("building what image {} is made of", image.folder);
+        let (ingredients, key) = self.progress.during(&work, || self.identify(image))?;
         let reference = format!("{}-{key}", image.folder);
         if let Some(stored) = self.store.find(&reference)? {
             return Ok(Built { image, stored });
@@ -76,8 +77,9 @@ impl Builder {
         if image.base == Base::Debian {
             self.ensure_base(&base)?;
         }
-        self.progress.say(format!("building image {}", image.folder));
-        self.build(image, &ingredients, &base, &reference)?;
+        let work = format!("building image {}", image.folder);
+        self.progress.say(&work);
+        self.progress.during(&work, || self.build(image, &ingredients, &base, &reference))?;
         self.progress.say(format!("image {} built", image.folder));
         let stored = self
             .store
@@ -191,6 +193,10 @@ impl Builder {
             return Ok(());
         }
         self.progress.say("building the base image: 1 minute the first time");
+        self.progress.during("building the base image", || self.build_base(name))
+    }
+
+    fn build_base(&self, name: &str) -> Result<()> {
         let context = tempfile::Builder::new().prefix("context-").tempdir_in(&self.folder)?;
         copy_tree(&self.checkout.join("images/base"), context.path())?;
         let lists = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
