@@ -97,6 +97,8 @@ impl Builder {
             .args(["push", "--quiet", "--format", "oci", image.name])
             .arg(self.store.destination(reference))
             .run()?;
+        // What this build has taken the name of; layers that are used again stay.
+        self.buildah().args(["rmi", "--prune"]).run()?;
         self.store.prune()
     }
 
