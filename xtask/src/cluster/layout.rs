@@ -138,6 +138,11 @@ impl ClusterLayout {
         self.root.join(place.name())
     }
 
+    /// Where a node's kubelet has the logs of containers.
+    pub(crate) fn pod_logs(&self, place: Place) -> PathBuf {
+        self.node(place).join("pod-logs")
+    }
+
     /// Where a node's containerd keeps its images. Kept by `down`: importing them anew takes minutes.
     pub(crate) fn image_store(&self, place: Place) -> PathBuf {
         self.node(place).join("images")
