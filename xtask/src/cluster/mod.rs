@@ -22,6 +22,7 @@ mod platform;
 mod process;
 mod progress;
 mod relay;
+mod services;
 mod state;
 mod status;
 mod supervise;
@@ -81,7 +82,8 @@ enum Command {
         #[arg(long)]
         purge: bool,
     },
-    /// Say of each component whether it is alive, since when, and what a dead one said last
+    /// Say of each component whether it is alive, since when, and what a dead one said last; and of the platform's
+    /// services whether they are ready
     Status,
     /// Bring an image to every node, built anew if what it is made of has changed
     LoadImage {
@@ -248,7 +250,8 @@ impl Location {
     fn status(self) -> Result<()> {
         let (layout, _) = state::running(self.name, &self.cache)?;
         let program = std::env::current_exe().context("the path of this program")?;
-        print!("{}", status::report(&layout, &up::components(&layout, &program)));
+        let components = up::components(&layout, &program);
+        print!("{}{}", status::report(&layout, &components), services::report(&layout));
         Ok(())
     }
 
