@@ -72,23 +72,29 @@ fn prepare(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
     kubeconfig::write_for_components(layout)
 }
 
-/// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free.
+/// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free. From here
+/// on later commands know this cluster as it is now to be.
 fn way_in(
     supervisor: &Supervisor<'_>,
     components: &[Component],
     known: Option<u16>,
 ) -> Result<Option<TcpListener>> {
     let relay = components.iter().find(|component| component.inherits_listener);
-    if relay.is_some_and(|relay| supervisor.step(relay) == Step::Keep) && known.is_some() {
-        return Ok(None);
-    }
-    let bind = |port| TcpListener::bind(("127.0.0.1", port));
-    let listener = bind(known.unwrap_or(0)).or_else(|_| bind(0)).context("listen on the loopback address")?;
+    let is_kept = relay.is_some_and(|relay| supervisor.step(relay) == Step::Keep);
+    let (port, listener) = match known.filter(|_| is_kept) {
+        Some(port) => (port, None),
+        None => listen(known).map(|(port, listener)| (port, Some(listener)))?,
+    };
     let layout = supervisor.layout;
-    let port = listener.local_addr()?.port();
     State { nodes: layout.nodes, tools: layout.tools.clone(), port }.save(&layout.root)?;
     kubeconfig::write_for_admin(layout, port)?;
-    Ok(Some(listener))
+    Ok(listener)
+}
+
+fn listen(known: Option<u16>) -> Result<(u16, TcpListener)> {
+    let bind = |port| TcpListener::bind(("127.0.0.1", port));
+    let listener = bind(known.unwrap_or(0)).or_else(|_| bind(0)).context("listen on the loopback address")?;
+    Ok((listener.local_addr()?.port(), listener))
 }
 
 fn await_api(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
@@ -139,12 +145,55 @@ fn ready_nodes(listing: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::layout::tests::layout;
+    use super::super::process;
     use super::*;
 
     #[test]
     fn a_node_is_ready_only_when_it_says_true() {
         assert_eq!(ready_nodes("node1=True\nnode2=Unknown\nnode3=\n"), ["node1"]);
         assert!(ready_nodes("").is_empty());
+    }
+
+    /// A layout in a folder of its own, and the port that a running relay of it listens on.
+    fn running() -> (tempfile::TempDir, ClusterLayout, u16) {
+        let cache = tempfile::tempdir().unwrap();
+        let mut layout = layout();
+        layout.root = cache.path().to_path_buf();
+        let port = 7;
+        State { nodes: 2, tools: layout.tools.clone(), port }.save(&layout.root).unwrap();
+        let components = components(&layout, Path::new("/xtask"));
+        let relay = components.iter().find(|component| component.inherits_listener).unwrap();
+        // This very process stands for the relay.
+        let record = process::Record::of_this_process(relay.fingerprint());
+        process::record(&layout, &relay.name, &record).unwrap();
+        (cache, layout, port)
+    }
+
+    #[test]
+    fn what_later_commands_know_follows_an_up_that_leaves_the_relay_alone() {
+        let (_cache, mut layout, port) = running();
+        layout.nodes = 3;
+        layout.tools = "/new-tools".into();
+        let groups = Hierarchies::Unified("/none".into());
+        let supervisor = Supervisor { layout: &layout, groups: &groups, progress: Progress::begin() };
+        let components = components(&layout, Path::new("/xtask"));
+        assert!(way_in(&supervisor, &components, Some(port)).unwrap().is_none());
+        let known = State::load(&layout.root).unwrap().unwrap();
+        assert_eq!(known, State { nodes: 3, tools: layout.tools.clone(), port });
+    }
+
+    #[test]
+    fn a_relay_that_has_to_be_started_gets_a_socket_and_later_commands_its_port() {
+        let (_cache, layout, _) = running();
+        process::forget(&layout, "relay").unwrap();
+        let groups = Hierarchies::Unified("/none".into());
+        let supervisor = Supervisor { layout: &layout, groups: &groups, progress: Progress::begin() };
+        let components = components(&layout, Path::new("/xtask"));
+        let listener = way_in(&supervisor, &components, None).unwrap().unwrap();
+        let known = State::load(&layout.root).unwrap().unwrap();
+        assert_eq!(known.port, listener.local_addr().unwrap().port());
+        let kubeconfig = files::read(&layout.admin_kubeconfig()).unwrap();
+        assert!(kubeconfig.contains(&format!("https://127.0.0.1:{}", known.port)), "{kubeconfig}");
     }
 
     #[test]
