@@ -116,7 +116,7 @@ enum NodeCommand {
         /// `node1`, `node2`…
         node: String,
     },
-    /// Start a stopped node
+    /// Start a stopped node, and nothing else
     Start {
         /// `node1`, `node2`…
         node: String,
@@ -291,10 +291,7 @@ impl Location {
                 clean::kill_node(&layout, &groups, find(node)?)?;
                 progress.say(format!("{node} is stopped"));
             }
-            NodeCommand::Start { node } => {
-                find(node)?;
-                up::up(&layout, &groups, progress)?;
-            }
+            NodeCommand::Start { node } => up::start_node(&layout, &groups, find(node)?, progress)?,
             NodeCommand::Cut { node } => {
                 network::set_cable(&layout, find(node)?, Cable::Unplugged)?;
                 progress.say(format!("{node} is cut off"));

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use super::component::{Component, Stage};
 use super::control_groups::Hierarchies;
 use super::layout::{ClusterLayout, Place};
+use super::network::Cable;
 use super::plan::Step;
 use super::progress::Progress;
 use super::state::State;
@@ -53,23 +54,51 @@ pub(crate) fn up(layout: &ClusterLayout, groups: &Hierarchies, progress: Progres
     supervisor.bring_up(&components, Stage::Api, None)?;
     await_api(&supervisor, &components)?;
     supervisor.bring_up(&components, Stage::Clients, None)?;
-    await_nodes(&supervisor, &components)
+    await_nodes(&supervisor, &components, &layout.nodes().collect::<Vec<_>>())?;
+    await_service_account(&supervisor, &components)?;
+    progress.say(format!("{} nodes ready", layout.nodes));
+    Ok(())
+}
+
+/// Starts what is missing of one node, and leaves all others as they are.
+pub(crate) fn start_node(
+    layout: &ClusterLayout,
+    groups: &Hierarchies,
+    node: Place,
+    progress: Progress,
+) -> Result<()> {
+    let name = node.name();
+    if network::cable(layout, node)? == Cable::Unplugged {
+        bail!("{name} is cut off the network, where no node gets ready: `node heal {name}` first");
+    }
+    prepare_place(layout, groups, node)?;
+    let components = node::components(layout, node);
+    let supervisor = Supervisor { layout, groups, progress };
+    supervisor.forget_dead(&components)?;
+    supervisor.bring_up(&components, Stage::Foundation, None)?;
+    supervisor.bring_up(&components, Stage::Clients, None)?;
+    await_nodes(&supervisor, &components, &[node])?;
+    progress.say(format!("{name} is ready"));
+    Ok(())
 }
 
 /// Everything components find when they start.
 fn prepare(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
-    for place in layout.places() {
-        groups.make(&layout.place_group(place))?;
-    }
     for folder in [layout.etcd_data(), layout.logs(), layout.records(), layout.volumes()] {
         files::make_folder(&folder)?;
     }
-    for place in layout.nodes() {
-        files::make_folder(&layout.node(place).join("run"))?;
+    for place in layout.places() {
+        prepare_place(layout, groups, place)?;
     }
     network::ensure(layout)?;
     certificates::ensure(layout)?;
     kubeconfig::write_for_components(layout)
+}
+
+/// What the end of a place takes away and its components need before they start.
+fn prepare_place(layout: &ClusterLayout, groups: &Hierarchies, place: Place) -> Result<()> {
+    groups.make(&layout.place_group(place))?;
+    files::make_folder(&layout.node(place).join("run"))
 }
 
 /// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free. From here
@@ -111,28 +140,23 @@ fn await_api(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()
     Ok(())
 }
 
-/// Waits until every node is ready and pods can be made.
-fn await_nodes(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
-    let layout = supervisor.layout;
+/// Waits until these nodes are ready.
+fn await_nodes(supervisor: &Supervisor<'_>, components: &[Component], nodes: &[Place]) -> Result<()> {
     supervisor.await_condition(components, "to make its node ready", NODES_READY_WITHIN, || {
         let ready = ready_nodes(
             &supervisor.kubectl().args(["get", "nodes", "-o", READY_NODES]).output().unwrap_or_default(),
         );
-        let missing = layout.nodes().find(|node| !ready.contains(&node.name()));
-        missing.map(node::kubelet_user)
-    })?;
-    supervisor.await_condition(
-        components,
-        "to make the default service account",
-        NODES_READY_WITHIN,
-        || {
-            let account = supervisor.kubectl().args(["get", "serviceaccount", "default"]).finish();
-            (!account.is_ok_and(|output| output.status.success()))
-                .then(|| "kube-controller-manager".to_owned())
-        },
-    )?;
-    supervisor.progress.say(format!("{} nodes ready", layout.nodes));
-    Ok(())
+        let missing = nodes.iter().find(|node| !ready.contains(&node.name()));
+        missing.map(|node| node::kubelet_user(*node))
+    })
+}
+
+/// Waits until pods can be made.
+fn await_service_account(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
+    supervisor.await_condition(components, "to make the default service account", NODES_READY_WITHIN, || {
+        let account = supervisor.kubectl().args(["get", "serviceaccount", "default"]).finish();
+        (!account.is_ok_and(|output| output.status.success())).then(|| "kube-controller-manager".to_owned())
+    })
 }
 
 /// Prints `node1=True` and so on.
