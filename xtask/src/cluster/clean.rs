@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::command::Tool;
 use super::control_groups::Hierarchies;
 use super::layout::{ClusterLayout, Place};
-use super::{files, mounts, node, process};
+use super::{files, mounts, node, own_folders, process};
 
 /// Removes everything of a cluster but its images. Nothing there is fine.
 pub(crate) fn remove(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
@@ -24,6 +24,7 @@ pub(crate) fn kill_node(layout: &ClusterLayout, groups: &Hierarchies, node: Plac
     for component in node::components(layout, node) {
         process::forget(layout, &component.name)?;
     }
+    own_folders::forget(layout, node)?;
     mounts::unmount_all(&mounts::below(&layout.node(node))?)?;
     groups.remove(&layout.place_group(node))?;
     files::remove(&layout.node(node).join("run"))

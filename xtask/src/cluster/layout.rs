@@ -93,6 +93,11 @@ impl ClusterLayout {
         self.root.join("netns").join(place.name())
     }
 
+    /// The file that the mounts of a node are held by. The control plane has those of this machine.
+    pub(crate) fn mounts(&self, place: Place) -> Option<PathBuf> {
+        (place != Place::Control).then(|| self.root.join("mounts").join(place.name()))
+    }
+
     /// The control group of this cluster, below the root of every hierarchy.
     pub(crate) fn control_group(&self) -> PathBuf {
         Path::new("scrapefleet").join(self.name.as_str())

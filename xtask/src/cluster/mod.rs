@@ -17,6 +17,7 @@ mod mounts;
 mod name;
 mod network;
 mod node;
+mod own_folders;
 mod plan;
 mod platform;
 mod process;

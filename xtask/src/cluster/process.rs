@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{Component, Serves};
 use super::control_groups::Hierarchies;
 use super::files;
-use super::layout::ClusterLayout;
+use super::layout::{ClusterLayout, Place};
 use super::wait;
 
 /// The programs that components call are found here (runc, iptables, the shims of containerd).
@@ -126,9 +126,10 @@ fn spawn(
     // the one before it, so the process number stays.
     let child = Command::new("/bin/sh")
         .arg("-c")
-        .arg(r#"echo $$ > "$0" && net="$1" && shift && exec setsid nsenter --net="$net" -- "$@""#)
+        .arg(r#"echo $$ > "$0" && exec setsid nsenter "$@""#)
         .arg(join)
-        .arg(layout.namespace(component.place))
+        .args(surroundings(layout, component.place))
+        .arg("--")
         .arg(&component.program)
         .args(&component.arguments)
         .current_dir(&layout.root)
@@ -143,6 +144,13 @@ fn spawn(
     let started = started(pid).with_context(|| format!("process {pid} ended as soon as it was started"))?;
     reap(child);
     Ok(Record { pid, started, fingerprint: component.fingerprint() })
+}
+
+/// The namespaces that what runs in a place is in, as arguments of `nsenter`.
+fn surroundings(layout: &ClusterLayout, place: Place) -> Vec<String> {
+    let network = format!("--net={}", layout.namespace(place).display());
+    let mounts = layout.mounts(place).map(|file| format!("--mount={}", file.display()));
+    [Some(network), mounts].into_iter().flatten().collect()
 }
 
 /// Takes note of a child's end, so that while this program runs an ended one does not look alive.

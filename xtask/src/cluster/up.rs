@@ -14,7 +14,7 @@ use super::plan::Step;
 use super::progress::Progress;
 use super::state::State;
 use super::supervise::Supervisor;
-use super::{certificates, clean, control_plane, files, kubeconfig, network, node};
+use super::{certificates, clean, control_plane, files, kubeconfig, network, node, own_folders};
 
 /// How long the API server may take to be ready once it listens.
 const API_READY_WITHIN: Duration = Duration::from_secs(90);
@@ -98,7 +98,11 @@ fn prepare(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
 /// What the end of a place takes away and its components need before they start.
 fn prepare_place(layout: &ClusterLayout, groups: &Hierarchies, place: Place) -> Result<()> {
     groups.make(&layout.place_group(place))?;
-    files::make_folder(&layout.node(place).join("run"))
+    if place == Place::Control {
+        return Ok(());
+    }
+    files::make_folder(&layout.node(place).join("run"))?;
+    own_folders::ensure(layout, place)
 }
 
 /// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free. From here
