@@ -187,7 +187,7 @@ impl Location {
     fn up(self, nodes: u8, with_platform: bool) -> Result<()> {
         need_root()?;
         let progress = Progress::begin();
-        debian::ensure(progress)?;
+        debian::ensure(with_platform, progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
         let layout = ClusterLayout::new(self.name.clone(), &self.cache, tools, nodes);
         let _turn = turn::take(&layout.root, progress)?;
@@ -205,7 +205,7 @@ impl Location {
     fn prepare(self) -> Result<()> {
         need_root()?;
         let progress = Progress::begin();
-        debian::ensure(progress)?;
+        debian::ensure(true, progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
         let builder = Builder::new(&self.cache, &self.checkout, &tools, progress);
         image::IMAGES.iter().try_for_each(|image| builder.ensure(image).map(drop))?;
@@ -241,8 +241,10 @@ impl Location {
         if Path::new(wanted).is_file() {
             return layout.nodes().try_for_each(|node| image::load_archive(&layout, node, Path::new(wanted)));
         }
+        let image = image::find(wanted)?;
+        debian::ensure(image.holds_the_site(), progress)?;
         let builder = self.builder(&layout, progress);
-        let built = builder.ensure(image::find(wanted)?)?;
+        let built = builder.ensure(image)?;
         image::load_everywhere(&layout, builder.store(), &built, progress)?;
         progress.say(format!("every node has image {}", built.image.name));
         Ok(())

@@ -164,7 +164,7 @@ impl Builder {
                     .with_context(|| format!("copy {} to {}", part.from.display(), to.display()))?;
             }
         }
-        if image.ingredients.contains(&Ingredient::Site) {
+        if image.holds_the_site() {
             let packages = scrapefleet_test_site::packages::install()
                 .context("install the packages of the test site")?;
             copy_tree(&packages, &context.path().join("site/node_modules"))?;
