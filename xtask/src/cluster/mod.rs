@@ -20,6 +20,7 @@ mod node;
 mod own_folders;
 mod plan;
 mod platform;
+mod pretend;
 mod process;
 mod progress;
 mod relay;
@@ -97,6 +98,12 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Add nodes that are pretended, with all that is put on them, for load without containers; until Ctrl-C
+    Kwok {
+        /// How many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=5000))]
+        nodes: u16,
+    },
     /// Print KUBECONFIG for a shell, and how to enter the cluster's network
     Env,
     /// Fault tests: stop and start a node, or pull its network cable and plug it in
@@ -160,6 +167,7 @@ fn run_steps(place: Location, command: Command) -> Result<()> {
         Command::Status => place.status(),
         Command::LoadImage { image } => place.load_image(&image),
         Command::Kubectl { arguments } => place.kubectl(&arguments),
+        Command::Kwok { nodes } => place.kwok(nodes),
         Command::Env => place.env(),
         Command::Node(command) => place.node(&command),
         Command::Relay { .. } => bail!("the relay is not a sequence of steps"),
@@ -265,6 +273,18 @@ impl Location {
             .args(arguments)
             .exec();
         Err(error).with_context(|| format!("run {}", layout.tool("kubectl").display()))
+    }
+
+    fn kwok(self, nodes: u16) -> Result<()> {
+        let progress = Progress::begin();
+        let (layout, _) = state::running(self.name, &self.cache)?;
+        let kwok = tools::ensure_one(&self.cache, &self.checkout, "kwok", progress)?;
+        let added = supervise::kubectl(&layout).args(["apply", "--server-side", "-f", "-"]);
+        progress.during("adding nodes", || added.input(pretend::nodes(nodes)).run())?;
+        progress.say(format!("{nodes} nodes added; {}", pretend::HOW_TO_REMOVE));
+        let mut command = std::process::Command::new(kwok);
+        command.args(pretend::arguments(&layout.admin_kubeconfig()));
+        Err(command.exec()).context("run kwok")
     }
 
     fn env(self) -> Result<()> {

@@ -42,10 +42,20 @@ pub(crate) struct Program {
     aliases: &'static [&'static str],
     /// How long the first build takes on two cores, roughly, for the person who waits.
     minutes: &'static str,
+    wanted: Wanted,
 }
 
-/// What every cluster needs.
-pub(crate) const PROGRAMS: [Program; 5] = [
+/// When a program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// With the first cluster: it, its images or its tests need it.
+    Always,
+    /// When a person asks for it.
+    OnDemand,
+}
+
+/// Every program there is to build.
+const PROGRAMS: [Program; 6] = [
     Program {
         name: "kubernetes",
         source: Source::Own { package: "." },
@@ -58,24 +68,28 @@ pub(crate) const PROGRAMS: [Program; 5] = [
             "kubelet",
         ],
         minutes: "4 to 10",
+        wanted: Wanted::Always,
     },
     Program {
         name: "pause",
         source: Source::Own { package: "./pause" },
         aliases: &[],
         minutes: "less than 1",
+        wanted: Wanted::Always,
     },
     Program {
         name: "coredns",
         source: Source::Module { package: "github.com/coredns/coredns", version: "v1.15.0" },
         aliases: &[],
         minutes: "2 to 4",
+        wanted: Wanted::Always,
     },
     Program {
         name: "helm",
         source: Source::Module { package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0" },
         aliases: &[],
         minutes: "1 to 3",
+        wanted: Wanted::Always,
     },
     Program {
         name: "minio",
@@ -85,15 +99,28 @@ pub(crate) const PROGRAMS: [Program; 5] = [
         },
         aliases: &[],
         minutes: "2 to 4",
+        wanted: Wanted::Always,
+    },
+    Program {
+        name: "kwok",
+        source: Source::Module { package: "sigs.k8s.io/kwok/cmd/kwok", version: "v0.8.0" },
+        aliases: &[],
+        minutes: "1 to 3",
+        wanted: Wanted::OnDemand,
     },
 ];
 
-/// Builds what is missing and gives the folder with all programs under all their names.
+/// What every cluster needs.
+fn always() -> impl Iterator<Item = &'static Program> {
+    PROGRAMS.iter().filter(|program| program.wanted == Wanted::Always)
+}
+
+/// Builds what is missing of what every cluster needs, and gives the folder with all of it under all its names.
 pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Result<PathBuf> {
     let own = own_sources(checkout)?;
     let mut all = Sha256::new();
     let mut built = Vec::new();
-    for program in &PROGRAMS {
+    for program in always() {
         let key = key(program, &own);
         all.update(&key);
         built.push((program, ensure_program(cache, checkout, program, &key, progress)?));
@@ -247,6 +274,13 @@ mod tests {
         assert_eq!(ensure("helm").unwrap(), file);
         let error = ensure("tiller").unwrap_err().to_string();
         assert!(error.contains("tiller"), "{error}");
+    }
+
+    #[test]
+    fn a_first_cluster_waits_for_nothing_that_only_a_person_asks_for() {
+        let names: Vec<_> = always().map(|program| program.name).collect();
+        assert_eq!(names, ["kubernetes", "pause", "coredns", "helm", "minio"]);
+        assert_eq!(program("kwok").wanted, Wanted::OnDemand);
     }
 
     #[test]
