@@ -9,6 +9,7 @@ mod control_groups;
 mod control_plane;
 mod debian;
 mod files;
+mod go;
 mod image;
 mod kubeconfig;
 mod layout;

@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::command::Tool;
-use super::files;
 use super::progress::Progress;
+use super::{files, go};
 
 /// The release of Kubernetes: the last for containerd 1.x, which is what Debian 12 has.
 const KUBERNETES: (&str, &str) = ("1", "35");
@@ -206,14 +206,16 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
     // cannot fail: `ensure` gave the file a folder of its own.
     let folder = file.parent().unwrap_or(Path::new("."));
     files::make_folder(folder)?;
-    let go = Tool::new(go()?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
+    let module = checkout.join("tools/kubernetes");
+    let go =
+        Tool::new(go::find(&module)?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
     match program.source {
         Source::Own { package } => {
             let unfinished = folder.join(format!("{}.unfinished", program.name));
             go.args(["build", "-ldflags", &linker_flags(), "-o"])
                 .arg(&unfinished)
                 .arg(package)
-                .folder(&checkout.join("tools/kubernetes"))
+                .folder(&module)
                 .run()?;
             std::fs::rename(&unfinished, file).with_context(|| format!("rename {}", unfinished.display()))
         }
@@ -223,21 +225,6 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
             .env("GOBIN", folder)
             .folder(folder)
             .run(),
-    }
-}
-
-/// The Go tool: on the path, or where its own installer and Debian's packages put it.
-fn go() -> Result<PathBuf> {
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&on_path)
-        .chain(["/usr/local/go/bin".into(), "/usr/lib/go/bin".into()])
-        .map(|folder| folder.join("go"))
-        .find(|file| file.exists());
-    match found {
-        Some(file) => Ok(file),
-        None => bail!(
-            "the Go toolchain is missing (1.25 or later): neither on PATH nor at /usr/local/go/bin/go; the cluster's programs are built with it"
-        ),
     }
 }
 
