@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::command::Tool;
@@ -217,6 +217,7 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
                 .arg(package)
                 .folder(&module)
                 .run()?;
+            answers_to_its_names(&unfinished, program)?;
             std::fs::rename(&unfinished, file).with_context(|| format!("rename {}", unfinished.display()))
         }
         Source::Module { package, version } => go
@@ -226,6 +227,17 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
             .folder(folder)
             .run(),
     }
+}
+
+/// Calls a program by each of its names: it has to be the one of that name.
+fn answers_to_its_names(file: &Path, program: &Program) -> Result<()> {
+    for name in program.aliases {
+        let help = Tool::new(file).called(name).arg("--help").output()?;
+        if !help.contains(&format!("\n  {name} [flags]")) {
+            bail!("called as {name}, it is something else: {help}");
+        }
+    }
+    Ok(())
 }
 
 fn link(target: &Path, link: &Path) -> Result<()> {
@@ -268,6 +280,15 @@ mod tests {
         let names: Vec<_> = always().map(|program| program.name).collect();
         assert_eq!(names, ["kubernetes", "pause", "coredns", "helm", "minio"]);
         assert_eq!(program("kwok").wanted, Wanted::OnDemand);
+    }
+
+    #[test]
+    fn a_build_that_is_not_what_its_names_say_is_refused() {
+        // It answers to every name, with a text of its own.
+        let error =
+            answers_to_its_names(Path::new("/bin/echo"), program("kubernetes")).unwrap_err().to_string();
+        assert!(error.starts_with("called as kube-apiserver, it is something else: "), "{error}");
+        answers_to_its_names(Path::new("/bin/echo"), program("helm")).unwrap();
     }
 
     #[test]
