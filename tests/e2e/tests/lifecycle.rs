@@ -1,5 +1,6 @@
-//! Starting and ending a cluster: twice in a row, after a start that was killed, after a component has died; and that
-//! nothing is left of it. On a cluster of its own, beside the one that the other tests use.
+//! Starting and ending a cluster: twice in a row, after a start that was killed, after a component has died, with one that
+//! cannot start; starting one node of it; and that nothing is left of it. On a cluster of its own, beside the one that the
+//! other tests use.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,6 +17,9 @@ const NAME: &str = "lifecycle-test";
 const UP_WITHIN: Duration = Duration::from_secs(20);
 /// How long a killed start is given to get somewhere before it is killed.
 const GETS_SOMEWHERE_WITHIN: Duration = Duration::from_mins(1);
+
+/// Folders that the programs of a node use whatever they are told: a node has its own in their place.
+const FIXED: [&str; 4] = ["/run/containerd", "/var/lib/cni", "/var/lib/kubelet", "/var/log/containers"];
 
 /// A run of `xtask cluster --name NAME ...`.
 fn cluster(arguments: &[&str]) -> Result<Command> {
@@ -43,6 +47,8 @@ struct Traces {
     rules: String,
     /// Network interfaces of the machine's own namespace.
     interfaces: BTreeSet<String>,
+    /// Files in the folders that nodes have their own of.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Traces {
@@ -51,12 +57,15 @@ impl Traces {
         let rules = Command::new("iptables-save").output().context("iptables-save")?;
         let mut groups = BTreeSet::new();
         find_groups(Path::new("/sys/fs/cgroup"), &mut groups);
+        let mut files = BTreeSet::new();
+        FIXED.iter().for_each(|folder| find_files(Path::new(folder), &mut files));
         Ok(Self {
             processes: processes(),
             mounts: mounts.lines().filter(|line| line.contains(NAME)).map(str::to_owned).collect(),
             groups,
             rules: without_counters(&String::from_utf8_lossy(&rules.stdout)),
             interfaces: names_in(Path::new("/sys/class/net")),
+            files,
         })
     }
 }
@@ -88,6 +97,18 @@ fn find_groups(folder: &Path, found: &mut BTreeSet<PathBuf>) {
                 found.insert(path.clone());
             }
             find_groups(&path, found);
+        }
+    }
+}
+
+/// The files in a folder and below; folders that hold none are places for mounts, and stay.
+fn find_files(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    for name in names_in(folder) {
+        let path = folder.join(&name);
+        if path.is_dir() && !path.is_symlink() {
+            find_files(&path, found);
+        } else {
+            found.insert(path);
         }
     }
 }
@@ -131,19 +152,63 @@ fn killed_start(records: &Path) -> Result<()> {
 
 /// Kills a component by the number that `status` tells.
 fn kill_component(name: &str) -> Result<()> {
-    let status = run(&["status"])?;
-    let text = String::from_utf8_lossy(&status.stdout).into_owned();
+    let text = status()?;
     let line = text.lines().find(|line| line.starts_with(name)).context("no such component")?;
     let pid = line.rsplit(' ').next().context("no process number")?;
     let killed = Command::new("kill").args(["-KILL", pid]).status()?;
     ensure!(killed.success(), "kill {pid}");
     let dead = |text: &str| text.lines().any(|line| line.starts_with(name) && line.contains("DEAD"));
     for _ in 0..100 {
-        if dead(&String::from_utf8_lossy(&run(&["status"])?.stdout)) {
+        if dead(&status()?) {
             return Ok(());
         }
     }
     bail!("status does not see that {name} is dead")
+}
+
+/// What `status` says.
+fn status() -> Result<String> {
+    Ok(String::from_utf8_lossy(&run(&["status"])?.stdout).into_owned())
+}
+
+/// Makes a kubelet unable to start, and sees that `up` names it, shows the last it said and says where the rest is.
+fn failing_start(state: &Path) -> Result<()> {
+    let (folder, aside) = (state.join("node1/kubelet"), state.join("node1/kubelet.aside"));
+    kill_component("node1-kubelet")?;
+    fs::rename(&folder, &aside)?;
+    fs::write(&folder, "not a folder")?;
+    let failed = cluster(&["up", "--without-platform"])?.output()?;
+    fs::remove_file(&folder)?;
+    fs::rename(&aside, &folder)?;
+    let error = String::from_utf8_lossy(&failed.stderr);
+    ensure!(!failed.status.success(), "`up` succeeded with a kubelet that cannot run: {error}");
+    let log = state.join("logs/node1-kubelet.log");
+    let end = fs::read_to_string(&log)?;
+    let end: Vec<_> = end.lines().rev().take(20).collect();
+    ensure!(error.contains("node1-kubelet has ended"), "{error}");
+    ensure!(end.iter().all(|line| error.contains(line)), "not all of {end:?} is shown: {error}");
+    ensure!(error.trim_end().ends_with(&format!("All of it: {}", log.display())), "{error}");
+    Ok(())
+}
+
+/// Stops one node and cuts the other off, and sees that starting the one starts nothing else and heals nothing.
+fn one_node_alone() -> Result<()> {
+    run(&["node", "cut", "node1"])?;
+    run(&["node", "stop", "node2"])?;
+    let stopped = status()?;
+    let line = |name: &str| stopped.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    for name in ["node2-containerd", "node2-kubelet", "node2-kube-proxy"] {
+        ensure!(line(name).ends_with("stopped"), "{name} was stopped on purpose: {stopped}");
+    }
+    run(&["node", "start", "node2"])?;
+    let started = status()?;
+    ensure!(!started.contains("stopped") && !started.contains("DEAD"), "not all of node2 runs: {started}");
+    ensure!(started.contains("node1: cut off"), "starting node2 has healed node1: {started}");
+    let refused = cluster(&["node", "start", "node1"])?.output()?;
+    let error = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure!(!refused.status.success() && error.contains("node heal node1"), "{error}");
+    run(&["node", "heal", "node1"])?;
+    Ok(())
 }
 
 /// Takes the cluster down however the test ends.
@@ -170,6 +235,7 @@ fn a_cluster_starts_is_repaired_and_leaves_nothing_behind() -> Result<()> {
         !during.processes.is_empty() && !during.mounts.is_empty() && !during.groups.is_empty(),
         "the test sees nothing"
     );
+    assert_eq!(during.files, before.files, "a node uses what is this machine's");
     run(&["down"])?;
     assert_eq!(Traces::now()?, before, "after the first `down`");
 
@@ -179,6 +245,9 @@ fn a_cluster_starts_is_repaired_and_leaves_nothing_behind() -> Result<()> {
     kill_component("node1-kubelet")?;
     kill_component("etcd")?;
     up()?;
+    failing_start(records.parent().context("no folder")?)?;
+    up()?;
+    one_node_alone()?;
     run(&["down"])?;
     assert_eq!(Traces::now()?, before, "after the second `down`");
 

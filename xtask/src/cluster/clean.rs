@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use super::command::Tool;
 use super::control_groups::Hierarchies;
 use super::layout::{ClusterLayout, Place};
-use super::{files, mounts};
+use super::{files, mounts, node, own_folders, process};
 
 /// Removes everything of a cluster but its images. Nothing there is fine.
 pub(crate) fn remove(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
@@ -21,6 +21,10 @@ pub(crate) fn remove(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()>
 /// its disk stays.
 pub(crate) fn kill_node(layout: &ClusterLayout, groups: &Hierarchies, node: Place) -> Result<()> {
     groups.kill(&layout.place_group(node))?;
+    for component in node::components(layout, node) {
+        process::forget(layout, &component.name)?;
+    }
+    own_folders::forget(layout, node)?;
     mounts::unmount_all(&mounts::below(&layout.node(node))?)?;
     groups.remove(&layout.place_group(node))?;
     files::remove(&layout.node(node).join("run"))
@@ -66,4 +70,29 @@ fn remove_files(layout: &ClusterLayout) -> Result<()> {
         files::remove(&path).with_context(|| format!("remove the state of cluster {}", layout.name))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::tests::layout;
+    use super::*;
+
+    #[test]
+    fn what_ran_on_a_stopped_node_counts_as_stopped_on_purpose() {
+        let cache = tempfile::tempdir().unwrap();
+        let mut layout = layout();
+        layout.root = cache.path().join("cluster");
+        let groups = Hierarchies::Unified(cache.path().join("groups"));
+        // No process of that number started then.
+        let dead = process::Record { pid: 1, started: 1, fingerprint: String::new() };
+        for node in layout.nodes() {
+            for component in node::components(&layout, node) {
+                process::record(&layout, &component.name, &dead).unwrap();
+            }
+        }
+        kill_node(&layout, &groups, Place::Node(2)).unwrap();
+        let recorded = |name| process::recorded(&layout, name).is_some();
+        assert!(!recorded("node2-containerd") && !recorded("node2-kubelet") && !recorded("node2-kube-proxy"));
+        assert!(recorded("node1-containerd") && recorded("node1-kubelet") && recorded("node1-kube-proxy"));
+    }
 }

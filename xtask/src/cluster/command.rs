@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -26,6 +27,12 @@ impl Tool {
         let mut command = Command::new(program.as_ref());
         command.stdin(Stdio::null());
         Self { command, words: vec![program.as_ref().to_owned()], input: None }
+    }
+
+    /// Called by this name.
+    pub(crate) fn called(mut self, name: &str) -> Self {
+        self.command.arg0(name);
+        self
     }
 
     /// With one more argument.
@@ -134,6 +141,11 @@ mod tests {
     fn a_program_that_is_not_there_is_named() {
         let error = format!("{:#}", Tool::new("no-such-program").run().unwrap_err());
         assert!(error.contains("no-such-program"), "{error}");
+    }
+
+    #[test]
+    fn a_program_sees_the_name_it_is_called_by() {
+        assert_eq!(Tool::new("sh").called("kubectl").args(["-c", "echo $0"]).output().unwrap(), "kubectl\n");
     }
 
     #[test]

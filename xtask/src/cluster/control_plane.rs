@@ -98,6 +98,8 @@ fn controller_manager(layout: &ClusterLayout) -> Component {
         .path_flag("service-account-private-key-file", &certificate("service-accounts.key"))
         .path_flag("root-ca-file", &certificate("ca.crt"))
         .flag("cluster-cidr", POD_RANGE)
+        // It makes this folder; by default one of this machine.
+        .path_flag("flex-volume-plugin-dir", &layout.root.join("volume-plugins"))
         // A silent node is NotReady after this long (50 s by default): fault tests wait for it.
         .flag("node-monitor-grace-period", "16s")
         .flag("node-monitor-period", "2s")

@@ -4,9 +4,11 @@ use anyhow::{Context, Result};
 
 use super::command::Tool;
 use super::progress::Progress;
+use crate::setup::on_path;
 
 /// What a cluster and its images need beside the programs built here.
-pub(crate) const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 13] = [
+    "binutils",
     "buildah",
     "conntrack",
     "containerd",
@@ -16,28 +18,37 @@ pub(crate) const PACKAGES: [&str; 11] = [
     "ipset",
     "iptables",
     "mmdebstrap",
+    "mount",
     "procps",
     "runc",
 ];
 
-/// Installs what is missing.
-pub(crate) fn ensure(progress: Progress) -> Result<()> {
-    let missing = missing(&installed()?);
+/// What the packages of the test site are installed with, each with Debian's package of it: many a machine has them from
+/// elsewhere.
+const NODE: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
+
+/// Installs what is missing, `with_site` also of what the image of the test site is built with.
+pub(crate) fn ensure(with_site: bool, progress: Progress) -> Result<()> {
+    let mut missing = missing(&installed()?);
+    if with_site {
+        missing.extend(missing_programs(|program| on_path(program).is_some()));
+    }
     if missing.is_empty() {
         return Ok(());
     }
-    progress.say(format!("installing Debian packages: {}", missing.join(" ")));
-    apt_get(&["update", "-q"]).context("bring the lists of packages up to date")?;
-    let mut words = vec!["install", "-y", "-q", "--no-install-recommends"];
-    words.extend(&missing);
-    apt_get(&words).with_context(|| {
-        format!(
-            "install {}; on a machine without these packages no cluster can be started",
-            missing.join(" ")
-        )
+    let list = missing.join(" ");
+    progress.say(format!("installing Debian packages: {list}"));
+    progress.during("installing packages", || install(&missing)).with_context(|| {
+        format!("install {list}; on a machine without these packages no cluster can be started")
     })?;
     progress.say("packages installed");
     Ok(())
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    apt_get(&["update", "-q"]).context("bring the lists of packages up to date")?;
+    let words = ["install", "-y", "-q", "--no-install-recommends"];
+    apt_get(&[&words[..], packages].concat())
 }
 
 fn apt_get(words: &[&str]) -> Result<()> {
@@ -60,6 +71,11 @@ fn missing(installed: &str) -> Vec<&'static str> {
     PACKAGES.into_iter().filter(|package| !is_installed(package)).collect()
 }
 
+/// Debian's packages of the programs that this machine has not.
+fn missing_programs(has: impl Fn(&str) -> bool) -> impl Iterator<Item = &'static str> {
+    NODE.into_iter().filter(move |(program, _)| !has(program)).map(|(_, package)| package)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,5 +86,14 @@ mod tests {
         assert!(missing(&all).is_empty());
         assert_eq!(missing(&all.replace("runc installed", "runc config-files")), ["runc"]);
         assert_eq!(missing("").len(), PACKAGES.len());
+    }
+
+    #[test]
+    fn a_program_from_elsewhere_is_not_installed_again() {
+        let missing =
+            |there: &[&str]| missing_programs(|program| there.contains(&program)).collect::<Vec<_>>();
+        assert_eq!(missing(&[]), ["nodejs", "npm"]);
+        assert_eq!(missing(&["node"]), ["npm"]);
+        assert!(missing(&["node", "npm"]).is_empty());
     }
 }

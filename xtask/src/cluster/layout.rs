@@ -93,6 +93,11 @@ impl ClusterLayout {
         self.root.join("netns").join(place.name())
     }
 
+    /// The file that the mounts of a node are held by. The control plane has those of this machine.
+    pub(crate) fn mounts(&self, place: Place) -> Option<PathBuf> {
+        (place != Place::Control).then(|| self.root.join("mounts").join(place.name()))
+    }
+
     /// The control group of this cluster, below the root of every hierarchy.
     pub(crate) fn control_group(&self) -> PathBuf {
         Path::new("scrapefleet").join(self.name.as_str())
@@ -136,6 +141,11 @@ impl ClusterLayout {
     /// The folder of one node.
     pub(crate) fn node(&self, place: Place) -> PathBuf {
         self.root.join(place.name())
+    }
+
+    /// Where a node's kubelet has the logs of containers.
+    pub(crate) fn pod_logs(&self, place: Place) -> PathBuf {
+        self.node(place).join("pod-logs")
     }
 
     /// Where a node's containerd keeps its images. Kept by `down`: importing them anew takes minutes.

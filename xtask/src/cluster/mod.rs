@@ -9,6 +9,7 @@ mod control_groups;
 mod control_plane;
 mod debian;
 mod files;
+mod go;
 mod image;
 mod kubeconfig;
 mod layout;
@@ -17,11 +18,14 @@ mod mounts;
 mod name;
 mod network;
 mod node;
+mod own_folders;
 mod plan;
 mod platform;
+mod pretend;
 mod process;
 mod progress;
 mod relay;
+mod services;
 mod state;
 mod status;
 mod supervise;
@@ -81,7 +85,8 @@ enum Command {
         #[arg(long)]
         purge: bool,
     },
-    /// Say of each component whether it is alive, since when, and what a dead one said last
+    /// Say of each component whether it is alive, since when, and what a dead one said last; and of the platform's
+    /// services whether they are ready
     Status,
     /// Bring an image to every node, built anew if what it is made of has changed
     LoadImage {
@@ -93,6 +98,12 @@ enum Command {
         /// Its arguments
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
+    },
+    /// Add nodes that are pretended, with all that is put on them, for load without containers; until Ctrl-C
+    Kwok {
+        /// How many
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=5000))]
+        nodes: u16,
     },
     /// Print KUBECONFIG for a shell, and how to enter the cluster's network
     Env,
@@ -114,7 +125,7 @@ enum NodeCommand {
         /// `node1`, `node2`…
         node: String,
     },
-    /// Start a stopped node
+    /// Start a stopped node, and nothing else
     Start {
         /// `node1`, `node2`…
         node: String,
@@ -157,6 +168,7 @@ fn run_steps(place: Location, command: Command) -> Result<()> {
         Command::Status => place.status(),
         Command::LoadImage { image } => place.load_image(&image),
         Command::Kubectl { arguments } => place.kubectl(&arguments),
+        Command::Kwok { nodes } => place.kwok(nodes),
         Command::Env => place.env(),
         Command::Node(command) => place.node(&command),
         Command::Relay { .. } => bail!("the relay is not a sequence of steps"),
@@ -184,7 +196,7 @@ impl Location {
     fn up(self, nodes: u8, with_platform: bool) -> Result<()> {
         need_root()?;
         let progress = Progress::begin();
-        debian::ensure(progress)?;
+        debian::ensure(with_platform, progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
         let layout = ClusterLayout::new(self.name.clone(), &self.cache, tools, nodes);
         let _turn = turn::take(&layout.root, progress)?;
@@ -202,7 +214,7 @@ impl Location {
     fn prepare(self) -> Result<()> {
         need_root()?;
         let progress = Progress::begin();
-        debian::ensure(progress)?;
+        debian::ensure(true, progress)?;
         let tools = tools::ensure(&self.cache, &self.checkout, progress)?;
         let builder = Builder::new(&self.cache, &self.checkout, &tools, progress);
         image::IMAGES.iter().try_for_each(|image| builder.ensure(image).map(drop))?;
@@ -238,8 +250,10 @@ impl Location {
         if Path::new(wanted).is_file() {
             return layout.nodes().try_for_each(|node| image::load_archive(&layout, node, Path::new(wanted)));
         }
+        let image = image::find(wanted)?;
+        debian::ensure(image.holds_the_site(), progress)?;
         let builder = self.builder(&layout, progress);
-        let built = builder.ensure(image::find(wanted)?)?;
+        let built = builder.ensure(image)?;
         image::load_everywhere(&layout, builder.store(), &built, progress)?;
         progress.say(format!("every node has image {}", built.image.name));
         Ok(())
@@ -248,7 +262,8 @@ impl Location {
     fn status(self) -> Result<()> {
         let (layout, _) = state::running(self.name, &self.cache)?;
         let program = std::env::current_exe().context("the path of this program")?;
-        print!("{}", status::report(&layout, &up::components(&layout, &program)));
+        let components = up::components(&layout, &program);
+        print!("{}{}", status::report(&layout, &components), services::report(&layout));
         Ok(())
     }
 
@@ -259,6 +274,18 @@ impl Location {
             .args(arguments)
             .exec();
         Err(error).with_context(|| format!("run {}", layout.tool("kubectl").display()))
+    }
+
+    fn kwok(self, nodes: u16) -> Result<()> {
+        let progress = Progress::begin();
+        let (layout, _) = state::running(self.name, &self.cache)?;
+        let kwok = tools::ensure_one(&self.cache, &self.checkout, "kwok", progress)?;
+        let added = supervise::kubectl(&layout).args(["apply", "--server-side", "-f", "-"]);
+        progress.during("adding nodes", || added.input(pretend::nodes(nodes)).run())?;
+        progress.say(format!("{nodes} nodes added; {}", pretend::HOW_TO_REMOVE));
+        let mut command = std::process::Command::new(kwok);
+        command.args(pretend::arguments(&layout.admin_kubeconfig()));
+        Err(command.exec()).context("run kwok")
     }
 
     fn env(self) -> Result<()> {
@@ -288,10 +315,7 @@ impl Location {
                 clean::kill_node(&layout, &groups, find(node)?)?;
                 progress.say(format!("{node} is stopped"));
             }
-            NodeCommand::Start { node } => {
-                find(node)?;
-                up::up(&layout, &groups, progress)?;
-            }
+            NodeCommand::Start { node } => up::start_node(&layout, &groups, find(node)?, progress)?,
             NodeCommand::Cut { node } => {
                 network::set_cable(&layout, find(node)?, Cable::Unplugged)?;
                 progress.say(format!("{node} is cut off"));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use procfs::process::Process;
-use rustix::mount::{UnmountFlags, unmount};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
 
 /// The mount points below a folder, in the order they were mounted.
 pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -15,6 +15,13 @@ pub(crate) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
         .map(|mount| mount.mount_point)
         .filter(|point| point.starts_with(folder))
         .collect())
+}
+
+/// Mounts a folder on itself, shared with nobody.
+pub(crate) fn make_private(folder: &Path) -> Result<()> {
+    mount_bind(folder, folder)
+        .and_then(|()| mount_change(folder, MountPropagationFlags::PRIVATE))
+        .with_context(|| format!("mount {} on itself", folder.display()))
 }
 
 /// Unmounts all of these, the last first. One that is in use is detached: it goes when its last user does.

@@ -112,7 +112,7 @@ fn kubelet(layout: &ClusterLayout, node: Place) -> Component {
         "clusterDNS": [CONTROL_ADDRESS],
         "clusterDomain": DNS_DOMAIN,
         "resolvConf": resolv,
-        "podLogsDir": folder.join("pod-logs"),
+        "podLogsDir": layout.pod_logs(node),
         "volumePluginDir": folder.join("volume-plugins"),
         "serializeImagePulls": false,
         // Images are brought by hand and never to be fetched again: nothing here may delete them.

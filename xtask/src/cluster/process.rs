@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::component::{Component, Serves};
 use super::control_groups::Hierarchies;
 use super::files;
-use super::layout::ClusterLayout;
+use super::layout::{ClusterLayout, Place};
 use super::wait;
 
 /// The programs that components call are found here (runc, iptables, the shims of containerd).
@@ -74,6 +74,11 @@ pub(crate) fn forget(layout: &ClusterLayout, component: &str) -> Result<()> {
     files::remove(&record_file(layout, component))
 }
 
+/// Remembers that this process is the component.
+pub(crate) fn record(layout: &ClusterLayout, component: &str, record: &Record) -> Result<()> {
+    files::write(&record_file(layout, component), &serde_json::to_string(record)?)
+}
+
 /// Writes the files of a component, starts it in its namespace and control group, and records it.
 pub(crate) fn start(
     layout: &ClusterLayout,
@@ -85,10 +90,10 @@ pub(crate) fn start(
         files::write(&file.path, &file.content)?;
     }
     let join = groups.make_for_component(&group(layout, component))?;
-    let record =
+    let started =
         spawn(layout, component, &join, listener).with_context(|| format!("start {}", component.name))?;
-    files::write(&record_file(layout, &component.name), &serde_json::to_string(&record)?)?;
-    Ok(record)
+    record(layout, &component.name, &started)?;
+    Ok(started)
 }
 
 /// The control group a component is started in.
@@ -121,9 +126,10 @@ fn spawn(
     // the one before it, so the process number stays.
     let child = Command::new("/bin/sh")
         .arg("-c")
-        .arg(r#"echo $$ > "$0" && net="$1" && shift && exec setsid nsenter --net="$net" -- "$@""#)
+        .arg(r#"echo $$ > "$0" && exec setsid nsenter "$@""#)
         .arg(join)
-        .arg(layout.namespace(component.place))
+        .args(surroundings(layout, component.place))
+        .arg("--")
         .arg(&component.program)
         .args(&component.arguments)
         .current_dir(&layout.root)
@@ -138,6 +144,13 @@ fn spawn(
     let started = started(pid).with_context(|| format!("process {pid} ended as soon as it was started"))?;
     reap(child);
     Ok(Record { pid, started, fingerprint: component.fingerprint() })
+}
+
+/// The namespaces that what runs in a place is in, as arguments of `nsenter`.
+fn surroundings(layout: &ClusterLayout, place: Place) -> Vec<String> {
+    let network = format!("--net={}", layout.namespace(place).display());
+    let mounts = layout.mounts(place).map(|file| format!("--mount={}", file.display()));
+    [Some(network), mounts].into_iter().flatten().collect()
 }
 
 /// Takes note of a child's end, so that while this program runs an ended one does not look alive.
@@ -176,13 +189,21 @@ fn listens(pid: i32, port: u16) -> bool {
 }
 
 #[cfg(test)]
+impl Record {
+    /// The record of the process that runs the tests.
+    pub(crate) fn of_this_process(fingerprint: String) -> Self {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        Self { pid, started: started(pid).unwrap(), fingerprint }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_record_tells_its_process_from_another_with_the_same_number() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        let own = Record { pid, started: started(pid).unwrap(), fingerprint: String::new() };
+        let own = Record::of_this_process(String::new());
         assert!(own.is_alive());
         assert!(!Record { started: own.started + 1, ..own }.is_alive());
     }

@@ -136,3 +136,67 @@ impl Supervisor<'_> {
 pub(crate) fn kubectl(layout: &ClusterLayout) -> Tool {
     Tool::new(layout.tool("kubectl")).arg("--kubeconfig").arg(layout.admin_kubeconfig())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::super::layout::tests::layout;
+    use super::*;
+
+    /// A layout in a folder of its own with one component, which ran this shell script and has ended.
+    fn ended(script: &str) -> (tempfile::TempDir, ClusterLayout, Component) {
+        let cache = tempfile::tempdir().unwrap();
+        let mut layout = layout();
+        layout.root = cache.path().to_path_buf();
+        let component =
+            Component::of_control("talker", Stage::Foundation, "/bin/sh".into()).arg("-c").arg(script);
+        std::fs::create_dir_all(layout.logs()).unwrap();
+        let log = std::fs::File::create(process::log_file(&layout, &component.name)).unwrap();
+        let mut shell = Command::new(&component.program);
+        shell.args(&component.arguments).stdin(Stdio::null());
+        let mut child = shell.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        child.wait().unwrap();
+        // Its number may be another's by now, but not since the machine started.
+        let pid = i32::try_from(child.id()).unwrap();
+        let record = Record { pid, started: 0, fingerprint: component.fingerprint() };
+        process::record(&layout, &component.name, &record).unwrap();
+        (cache, layout, component)
+    }
+
+    fn awaited(layout: &ClusterLayout, component: Component, limit: Duration) -> Result<()> {
+        let groups = Hierarchies::Unified("/none".into());
+        let supervisor = Supervisor { layout, groups: &groups, progress: Progress::begin() };
+        supervisor.await_condition(&[component], "to serve", limit, || Some("talker".to_owned()))
+    }
+
+    /// What an error says, the lines of the log apart.
+    fn told(error: &anyhow::Error) -> (String, Vec<String>, String) {
+        let text = error.to_string();
+        let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+        let (first, last) = (lines.remove(0), lines.pop().unwrap());
+        (first, lines.into_iter().map(|line| line.trim().to_owned()).collect(), last)
+    }
+
+    #[test]
+    fn a_component_that_ends_is_named_with_its_last_20_lines_and_the_file_of_all() {
+        let (_cache, layout, component) = ended("seq 30; exit 1");
+        let error = awaited(&layout, component, SERVES_WITHIN).unwrap_err();
+        let (first, lines, last) = told(&error);
+        assert_eq!(first, "talker has ended. The end of its log:");
+        assert_eq!(lines, (11..=30).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(last, format!("All of it: {}", layout.root.join("logs/talker.log").display()));
+    }
+
+    #[test]
+    fn a_component_that_does_not_serve_in_time_is_named_too_and_a_short_log_is_shown_whole() {
+        let (_cache, layout, component) = ended("echo starting; echo still starting >&2");
+        let record = Record::of_this_process(component.fingerprint());
+        process::record(&layout, &component.name, &record).unwrap();
+        let error = awaited(&layout, component, Duration::ZERO).unwrap_err();
+        let (first, lines, last) = told(&error);
+        assert_eq!(first, "talker was awaited to serve, in vain, for 0 s. The end of its log:");
+        assert_eq!(lines, ["starting", "still starting"]);
+        assert!(last.ends_with("/logs/talker.log"), "{last}");
+    }
+}

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use super::command::Tool;
-use super::files;
 use super::progress::Progress;
+use super::{files, go};
 
 /// The release of Kubernetes: the last for containerd 1.x, which is what Debian 12 has.
 const KUBERNETES: (&str, &str) = ("1", "35");
@@ -42,10 +42,20 @@ pub(crate) struct Program {
     aliases: &'static [&'static str],
     /// How long the first build takes on two cores, roughly, for the person who waits.
     minutes: &'static str,
+    wanted: Wanted,
 }
 
-/// What every cluster needs.
-pub(crate) const PROGRAMS: [Program; 5] = [
+/// When a program is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// With the first cluster: it, its images or its tests need it.
+    Always,
+    /// When a person asks for it.
+    OnDemand,
+}
+
+/// Every program there is to build.
+const PROGRAMS: [Program; 6] = [
     Program {
         name: "kubernetes",
         source: Source::Own { package: "." },
@@ -58,24 +68,28 @@ pub(crate) const PROGRAMS: [Program; 5] = [
             "kubelet",
         ],
         minutes: "4 to 10",
+        wanted: Wanted::Always,
     },
     Program {
         name: "pause",
         source: Source::Own { package: "./pause" },
         aliases: &[],
         minutes: "less than 1",
+        wanted: Wanted::Always,
     },
     Program {
         name: "coredns",
         source: Source::Module { package: "github.com/coredns/coredns", version: "v1.15.0" },
         aliases: &[],
         minutes: "2 to 4",
+        wanted: Wanted::Always,
     },
     Program {
         name: "helm",
         source: Source::Module { package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0" },
         aliases: &[],
         minutes: "1 to 3",
+        wanted: Wanted::Always,
     },
     Program {
         name: "minio",
@@ -85,15 +99,28 @@ pub(crate) const PROGRAMS: [Program; 5] = [
         },
         aliases: &[],
         minutes: "2 to 4",
+        wanted: Wanted::Always,
+    },
+    Program {
+        name: "kwok",
+        source: Source::Module { package: "sigs.k8s.io/kwok/cmd/kwok", version: "v0.8.0" },
+        aliases: &[],
+        minutes: "1 to 3",
+        wanted: Wanted::OnDemand,
     },
 ];
 
-/// Builds what is missing and gives the folder with all programs under all their names.
+/// What every cluster needs.
+fn always() -> impl Iterator<Item = &'static Program> {
+    PROGRAMS.iter().filter(|program| program.wanted == Wanted::Always)
+}
+
+/// Builds what is missing of what every cluster needs, and gives the folder with all of it under all its names.
 pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Result<PathBuf> {
     let own = own_sources(checkout)?;
     let mut all = Sha256::new();
     let mut built = Vec::new();
-    for program in &PROGRAMS {
+    for program in always() {
         let key = key(program, &own);
         all.update(&key);
         built.push((program, ensure_program(cache, checkout, program, &key, progress)?));
@@ -126,7 +153,9 @@ fn ensure_program(
     let file = cache.join("tools").join(format!("{}-{key}", program.name)).join(program.name);
     if !file.exists() {
         progress.say(format!("building {}: {} minutes the first time", program.name, program.minutes));
-        build(program, checkout, &file).with_context(|| format!("build {}", program.name))?;
+        progress
+            .during(&format!("building {}", program.name), || build(program, checkout, &file))
+            .with_context(|| format!("build {}", program.name))?;
         progress.say(format!("{} built", program.name));
     }
     Ok(file)
@@ -177,15 +206,18 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
     // cannot fail: `ensure` gave the file a folder of its own.
     let folder = file.parent().unwrap_or(Path::new("."));
     files::make_folder(folder)?;
-    let go = Tool::new(go()?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
+    let module = checkout.join("tools/kubernetes");
+    let go =
+        Tool::new(go::find(&module)?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
     match program.source {
         Source::Own { package } => {
             let unfinished = folder.join(format!("{}.unfinished", program.name));
             go.args(["build", "-ldflags", &linker_flags(), "-o"])
                 .arg(&unfinished)
                 .arg(package)
-                .folder(&checkout.join("tools/kubernetes"))
+                .folder(&module)
                 .run()?;
+            answers_to_its_names(&unfinished, program)?;
             std::fs::rename(&unfinished, file).with_context(|| format!("rename {}", unfinished.display()))
         }
         Source::Module { package, version } => go
@@ -197,19 +229,15 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
     }
 }
 
-/// The Go tool: on the path, or where its own installer and Debian's packages put it.
-fn go() -> Result<PathBuf> {
-    let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&on_path)
-        .chain(["/usr/local/go/bin".into(), "/usr/lib/go/bin".into()])
-        .map(|folder| folder.join("go"))
-        .find(|file| file.exists());
-    match found {
-        Some(file) => Ok(file),
-        None => bail!(
-            "the Go toolchain is missing (1.25 or later): neither on PATH nor at /usr/local/go/bin/go; the cluster's programs are built with it"
-        ),
+/// Calls a program by each of its names: it has to be the one of that name.
+fn answers_to_its_names(file: &Path, program: &Program) -> Result<()> {
+    for name in program.aliases {
+        let help = Tool::new(file).called(name).arg("--help").output()?;
+        if !help.contains(&format!("\n  {name} [flags]")) {
+            bail!("called as {name}, it is something else: {help}");
+        }
     }
+    Ok(())
 }
 
 fn link(target: &Path, link: &Path) -> Result<()> {
@@ -245,6 +273,22 @@ mod tests {
         assert_eq!(ensure("helm").unwrap(), file);
         let error = ensure("tiller").unwrap_err().to_string();
         assert!(error.contains("tiller"), "{error}");
+    }
+
+    #[test]
+    fn a_first_cluster_waits_for_nothing_that_only_a_person_asks_for() {
+        let names: Vec<_> = always().map(|program| program.name).collect();
+        assert_eq!(names, ["kubernetes", "pause", "coredns", "helm", "minio"]);
+        assert_eq!(program("kwok").wanted, Wanted::OnDemand);
+    }
+
+    #[test]
+    fn a_build_that_is_not_what_its_names_say_is_refused() {
+        // It answers to every name, with a text of its own.
+        let error =
+            answers_to_its_names(Path::new("/bin/echo"), program("kubernetes")).unwrap_err().to_string();
+        assert!(error.starts_with("called as kube-apiserver, it is something else: "), "{error}");
+        answers_to_its_names(Path::new("/bin/echo"), program("helm")).unwrap();
     }
 
     #[test]

@@ -9,11 +9,12 @@ use anyhow::{Context, Result, bail};
 use super::component::{Component, Stage};
 use super::control_groups::Hierarchies;
 use super::layout::{ClusterLayout, Place};
+use super::network::Cable;
 use super::plan::Step;
 use super::progress::Progress;
 use super::state::State;
 use super::supervise::Supervisor;
-use super::{certificates, clean, control_plane, files, kubeconfig, network, node};
+use super::{certificates, clean, control_plane, files, kubeconfig, network, node, own_folders};
 
 /// How long the API server may take to be ready once it listens.
 const API_READY_WITHIN: Duration = Duration::from_secs(90);
@@ -53,42 +54,80 @@ pub(crate) fn up(layout: &ClusterLayout, groups: &Hierarchies, progress: Progres
     supervisor.bring_up(&components, Stage::Api, None)?;
     await_api(&supervisor, &components)?;
     supervisor.bring_up(&components, Stage::Clients, None)?;
-    await_nodes(&supervisor, &components)
+    await_nodes(&supervisor, &components, &layout.nodes().collect::<Vec<_>>())?;
+    await_service_account(&supervisor, &components)?;
+    progress.say(format!("{} nodes ready", layout.nodes));
+    Ok(())
+}
+
+/// Starts what is missing of one node, and leaves all others as they are.
+pub(crate) fn start_node(
+    layout: &ClusterLayout,
+    groups: &Hierarchies,
+    node: Place,
+    progress: Progress,
+) -> Result<()> {
+    let name = node.name();
+    if network::cable(layout, node)? == Cable::Unplugged {
+        bail!("{name} is cut off the network, where no node gets ready: `node heal {name}` first");
+    }
+    prepare_place(layout, groups, node)?;
+    let components = node::components(layout, node);
+    let supervisor = Supervisor { layout, groups, progress };
+    supervisor.forget_dead(&components)?;
+    supervisor.bring_up(&components, Stage::Foundation, None)?;
+    supervisor.bring_up(&components, Stage::Clients, None)?;
+    await_nodes(&supervisor, &components, &[node])?;
+    progress.say(format!("{name} is ready"));
+    Ok(())
 }
 
 /// Everything components find when they start.
 fn prepare(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
-    for place in layout.places() {
-        groups.make(&layout.place_group(place))?;
-    }
     for folder in [layout.etcd_data(), layout.logs(), layout.records(), layout.volumes()] {
         files::make_folder(&folder)?;
     }
-    for place in layout.nodes() {
-        files::make_folder(&layout.node(place).join("run"))?;
+    for place in layout.places() {
+        prepare_place(layout, groups, place)?;
     }
     network::ensure(layout)?;
     certificates::ensure(layout)?;
     kubeconfig::write_for_components(layout)
 }
 
-/// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free.
+/// What the end of a place takes away and its components need before they start.
+fn prepare_place(layout: &ClusterLayout, groups: &Hierarchies, place: Place) -> Result<()> {
+    groups.make(&layout.place_group(place))?;
+    if place == Place::Control {
+        return Ok(());
+    }
+    files::make_folder(&layout.node(place).join("run"))?;
+    own_folders::ensure(layout, place)
+}
+
+/// The socket of the way in, when the relay has to be started: on the port it had before, if that is still free. From here
+/// on later commands know this cluster as it is now to be.
 fn way_in(
     supervisor: &Supervisor<'_>,
     components: &[Component],
     known: Option<u16>,
 ) -> Result<Option<TcpListener>> {
     let relay = components.iter().find(|component| component.inherits_listener);
-    if relay.is_some_and(|relay| supervisor.step(relay) == Step::Keep) && known.is_some() {
-        return Ok(None);
-    }
-    let bind = |port| TcpListener::bind(("127.0.0.1", port));
-    let listener = bind(known.unwrap_or(0)).or_else(|_| bind(0)).context("listen on the loopback address")?;
+    let is_kept = relay.is_some_and(|relay| supervisor.step(relay) == Step::Keep);
+    let (port, listener) = match known.filter(|_| is_kept) {
+        Some(port) => (port, None),
+        None => listen(known).map(|(port, listener)| (port, Some(listener)))?,
+    };
     let layout = supervisor.layout;
-    let port = listener.local_addr()?.port();
     State { nodes: layout.nodes, tools: layout.tools.clone(), port }.save(&layout.root)?;
     kubeconfig::write_for_admin(layout, port)?;
-    Ok(Some(listener))
+    Ok(listener)
+}
+
+fn listen(known: Option<u16>) -> Result<(u16, TcpListener)> {
+    let bind = |port| TcpListener::bind(("127.0.0.1", port));
+    let listener = bind(known.unwrap_or(0)).or_else(|_| bind(0)).context("listen on the loopback address")?;
+    Ok((listener.local_addr()?.port(), listener))
 }
 
 fn await_api(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
@@ -105,28 +144,23 @@ fn await_api(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()
     Ok(())
 }
 
-/// Waits until every node is ready and pods can be made.
-fn await_nodes(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
-    let layout = supervisor.layout;
+/// Waits until these nodes are ready.
+fn await_nodes(supervisor: &Supervisor<'_>, components: &[Component], nodes: &[Place]) -> Result<()> {
     supervisor.await_condition(components, "to make its node ready", NODES_READY_WITHIN, || {
         let ready = ready_nodes(
             &supervisor.kubectl().args(["get", "nodes", "-o", READY_NODES]).output().unwrap_or_default(),
         );
-        let missing = layout.nodes().find(|node| !ready.contains(&node.name()));
-        missing.map(node::kubelet_user)
-    })?;
-    supervisor.await_condition(
-        components,
-        "to make the default service account",
-        NODES_READY_WITHIN,
-        || {
-            let account = supervisor.kubectl().args(["get", "serviceaccount", "default"]).finish();
-            (!account.is_ok_and(|output| output.status.success()))
-                .then(|| "kube-controller-manager".to_owned())
-        },
-    )?;
-    supervisor.progress.say(format!("{} nodes ready", layout.nodes));
-    Ok(())
+        let missing = nodes.iter().find(|node| !ready.contains(&node.name()));
+        missing.map(|node| node::kubelet_user(*node))
+    })
+}
+
+/// Waits until pods can be made.
+fn await_service_account(supervisor: &Supervisor<'_>, components: &[Component]) -> Result<()> {
+    supervisor.await_condition(components, "to make the default service account", NODES_READY_WITHIN, || {
+        let account = supervisor.kubectl().args(["get", "serviceaccount", "default"]).finish();
+        (!account.is_ok_and(|output| output.status.success())).then(|| "kube-controller-manager".to_owned())
+    })
 }
 
 /// Prints `node1=True` and so on.
@@ -139,12 +173,55 @@ fn ready_nodes(listing: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::layout::tests::layout;
+    use super::super::process;
     use super::*;
 
     #[test]
     fn a_node_is_ready_only_when_it_says_true() {
         assert_eq!(ready_nodes("node1=True\nnode2=Unknown\nnode3=\n"), ["node1"]);
         assert!(ready_nodes("").is_empty());
+    }
+
+    /// A layout in a folder of its own, and the port that a running relay of it listens on.
+    fn running() -> (tempfile::TempDir, ClusterLayout, u16) {
+        let cache = tempfile::tempdir().unwrap();
+        let mut layout = layout();
+        layout.root = cache.path().to_path_buf();
+        let port = 7;
+        State { nodes: 2, tools: layout.tools.clone(), port }.save(&layout.root).unwrap();
+        let components = components(&layout, Path::new("/xtask"));
+        let relay = components.iter().find(|component| component.inherits_listener).unwrap();
+        // This very process stands for the relay.
+        let record = process::Record::of_this_process(relay.fingerprint());
+        process::record(&layout, &relay.name, &record).unwrap();
+        (cache, layout, port)
+    }
+
+    #[test]
+    fn what_later_commands_know_follows_an_up_that_leaves_the_relay_alone() {
+        let (_cache, mut layout, port) = running();
+        layout.nodes = 3;
+        layout.tools = "/new-tools".into();
+        let groups = Hierarchies::Unified("/none".into());
+        let supervisor = Supervisor { layout: &layout, groups: &groups, progress: Progress::begin() };
+        let components = components(&layout, Path::new("/xtask"));
+        assert!(way_in(&supervisor, &components, Some(port)).unwrap().is_none());
+        let known = State::load(&layout.root).unwrap().unwrap();
+        assert_eq!(known, State { nodes: 3, tools: layout.tools.clone(), port });
+    }
+
+    #[test]
+    fn a_relay_that_has_to_be_started_gets_a_socket_and_later_commands_its_port() {
+        let (_cache, layout, _) = running();
+        process::forget(&layout, "relay").unwrap();
+        let groups = Hierarchies::Unified("/none".into());
+        let supervisor = Supervisor { layout: &layout, groups: &groups, progress: Progress::begin() };
+        let components = components(&layout, Path::new("/xtask"));
+        let listener = way_in(&supervisor, &components, None).unwrap().unwrap();
+        let known = State::load(&layout.root).unwrap().unwrap();
+        assert_eq!(known.port, listener.local_addr().unwrap().port());
+        let kubeconfig = files::read(&layout.admin_kubeconfig()).unwrap();
+        assert!(kubeconfig.contains(&format!("https://127.0.0.1:{}", known.port)), "{kubeconfig}");
     }
 
     #[test]

@@ -82,7 +82,7 @@ async fn version(names: &[&str]) -> Presence {
 }
 
 /// Where a program is, by the rules of a shell.
-fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| is_program(file))
 }

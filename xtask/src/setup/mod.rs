@@ -13,6 +13,7 @@ use anyhow::{Result, bail};
 
 use crate::phase::spoken;
 use facts::Facts;
+pub(crate) use facts::on_path;
 use plan::{Plan, Step, plan};
 
 /// Makes sure that everything is there. One line when it is; otherwise what was found, each step with its time,

@@ -15,8 +15,8 @@ use crate::cluster::turn;
 
 /// The release of Debian that images stand on.
 const RELEASE: &str = "trixie";
-/// The name of the base in buildah's own storage.
-const BASE_IMAGE: &str = "localhost/scrapefleet/base:dev";
+/// The name of the base in buildah's own storage; its tag is the key of what it is made of.
+const BASE_IMAGE: &str = "localhost/scrapefleet/base";
 
 /// Builds images.
 #[derive(Debug)]
@@ -67,22 +67,19 @@ impl Builder {
     /// Builds an image unless it is up to date.
     pub(crate) fn ensure(&self, image: &'static Image) -> Result<Built> {
         let _turn = turn::take(&self.folder, self.progress)?;
-        let (ingredients, key) = self.identify(image)?;
+        let work = format!("building what image {} is made of", image.folder);
+        let (ingredients, key) = self.progress.during(&work, || self.identify(image))?;
         let reference = format!("{}-{key}", image.folder);
         if let Some(stored) = self.store.find(&reference)? {
             return Ok(Built { image, stored });
         }
+        let base = self.base_image()?;
         if image.base == Base::Debian {
-            self.ensure_base()?;
+            self.ensure_base(&base)?;
         }
-        self.progress.say(format!("building image {}", image.folder));
-        let context = self.context(image, &ingredients)?;
-        self.bud(context.path(), image.name).with_context(|| format!("build image {}", image.folder))?;
-        self.buildah()
-            .args(["push", "--quiet", "--format", "oci", image.name])
-            .arg(self.store.destination(&reference))
-            .run()?;
-        self.store.prune()?;
+        let work = format!("building image {}", image.folder);
+        self.progress.say(&work);
+        self.progress.during(&work, || self.build(image, &ingredients, &base, &reference))?;
         self.progress.say(format!("image {} built", image.folder));
         let stored = self
             .store
@@ -91,12 +88,25 @@ impl Builder {
         Ok(Built { image, stored })
     }
 
+    /// Builds an image and puts it into the store.
+    fn build(&self, image: &Image, ingredients: &[Part], base: &str, reference: &str) -> Result<()> {
+        let context = self.context(image, ingredients)?;
+        self.bud(context.path(), image.name, base)
+            .with_context(|| format!("build image {}", image.folder))?;
+        self.buildah()
+            .args(["push", "--quiet", "--format", "oci", image.name])
+            .arg(self.store.destination(reference))
+            .run()?;
+        // What this build has taken the name of; layers that are used again stay.
+        self.buildah().args(["rmi", "--prune"]).run()?;
+        self.store.prune()
+    }
+
     /// Everything an image is made of: the files and folders beside those of its own folder, and the key of it all.
     fn identify(&self, image: &Image) -> Result<(Vec<Part>, String)> {
         let mut digest = Sha256::new();
         if image.base == Base::Debian {
-            digest.update(RELEASE);
-            add_tree(&self.checkout.join("images/base"), &mut digest)?;
+            self.add_base(&mut digest)?;
         }
         add_tree(&self.checkout.join("images").join(image.folder), &mut digest)?;
         let mut parts = Vec::new();
@@ -110,9 +120,20 @@ impl Builder {
             }
             parts.push(part);
         }
-        let key =
-            digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-        Ok((parts, key))
+        Ok((parts, key(digest)))
+    }
+
+    /// Adds what the base is made of.
+    fn add_base(&self, digest: &mut Sha256) -> Result<()> {
+        digest.update(RELEASE);
+        add_tree(&self.checkout.join("images/base"), digest)
+    }
+
+    /// The name of the base as it has to be now. One that was made of something else has another.
+    fn base_image(&self) -> Result<String> {
+        let mut digest = Sha256::new();
+        self.add_base(&mut digest)?;
+        Ok(format!("{BASE_IMAGE}:{}", key(digest)))
     }
 
     /// Where an ingredient is, made first if it has to be.
@@ -143,7 +164,7 @@ impl Builder {
                     .with_context(|| format!("copy {} to {}", part.from.display(), to.display()))?;
             }
         }
-        if image.ingredients.contains(&Ingredient::Site) {
+        if image.holds_the_site() {
             let packages = scrapefleet_test_site::packages::install()
                 .context("install the packages of the test site")?;
             copy_tree(&packages, &context.path().join("site/node_modules"))?;
@@ -169,11 +190,15 @@ impl Builder {
     }
 
     /// Makes the base when it is not there.
-    fn ensure_base(&self) -> Result<()> {
-        if self.buildah().args(["inspect", "--type", "image", BASE_IMAGE]).run().is_ok() {
+    fn ensure_base(&self, name: &str) -> Result<()> {
+        if self.buildah().args(["inspect", "--type", "image", name]).run().is_ok() {
             return Ok(());
         }
         self.progress.say("building the base image: 1 minute the first time");
+        self.progress.during("building the base image", || self.build_base(name))
+    }
+
+    fn build_base(&self, name: &str) -> Result<()> {
         let context = tempfile::Builder::new().prefix("context-").tempdir_in(&self.folder)?;
         copy_tree(&self.checkout.join("images/base"), context.path())?;
         let lists = ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"];
@@ -183,10 +208,10 @@ impl Builder {
             .arg(context.path().join("base.tar"))
             .arg(mirror(&sources))
             .run()?;
-        self.bud(context.path(), BASE_IMAGE).context("build the base image")
+        self.bud(context.path(), name, "scratch").context("build the base image")
     }
 
-    fn bud(&self, context: &Path, name: &str) -> Result<()> {
+    fn bud(&self, context: &Path, name: &str, base: &str) -> Result<()> {
         self.buildah()
             // Without an isolation of its own: that needs control groups as they are not on every machine.
             .args([
@@ -199,7 +224,7 @@ impl Builder {
                 "--layers",
                 "--pull-never",
             ])
-            .args(["--build-arg", &format!("BASE={BASE_IMAGE}"), "--tag", name])
+            .args(["--build-arg", &format!("BASE={base}"), "--tag", name])
             .arg(context)
             .run()
     }
@@ -211,6 +236,10 @@ impl Builder {
             .arg(format!("--runroot={}", storage.join("run").display()))
             .arg("--storage-driver=overlay")
     }
+}
+
+fn key(digest: Sha256) -> String {
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The mirror this machine's own packages come from.
@@ -292,6 +321,17 @@ mod tests {
         keys.sort_unstable();
         keys.dedup();
         assert_eq!(keys.len(), 5);
+    }
+
+    #[test]
+    fn a_base_that_is_made_of_something_else_has_another_name() {
+        let (folder, builder) = checkout();
+        let name = builder.base_image().unwrap();
+        assert!(name.starts_with("localhost/scrapefleet/base:"), "{name}");
+        files::write(&folder.path().join("images/minio/Dockerfile"), "changed").unwrap();
+        assert_eq!(builder.base_image().unwrap(), name);
+        files::write(&folder.path().join("images/base/Dockerfile"), "changed").unwrap();
+        assert_ne!(builder.base_image().unwrap(), name);
     }
 
     #[test]

@@ -40,6 +40,13 @@ pub(crate) struct Image {
     pub(crate) name: &'static str,
 }
 
+impl Image {
+    /// Whether the test site with its packages is in it.
+    pub(crate) fn holds_the_site(&self) -> bool {
+        self.ingredients.contains(&Ingredient::Site)
+    }
+}
+
 /// Every image, the ones others need first.
 pub(crate) const IMAGES: [Image; 8] = [
     Image {
