@@ -159,7 +159,7 @@ pub enum Progress {
     Auto,
     /// Live.
     Bar,
-    /// A line every few seconds.
+    /// A line for the run and one for each bot, every few seconds.
     Plain,
     /// Nothing.
     None,
