@@ -32,7 +32,7 @@ pub enum Command {
     /// Scrape on this machine: watcher and bots in one process.
     ///
     /// Resumes where it stopped, however it stopped. The first Ctrl-C drains as the manifest says, the second
-    /// gives back at once whatever is held.
+    /// gives back at once whatever is held. A fleet with `suspend: true` is left alone.
     Run(RunArgs),
     /// Account for every item that was ever discovered, from the queue and the store alone.
     ///
