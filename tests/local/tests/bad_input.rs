@@ -73,7 +73,7 @@ async fn a_port_in_use_is_named_with_a_way_out() -> Result<()> {
     let (_site, fleet) = rooms().await?;
     let other = TcpListener::bind("127.0.0.1:0")?;
     let port = other.local_addr()?.port().to_string();
-    fails(&fleet, &["--port", &port], 10, &[&port, "--port"]).await?;
+    fails(&fleet, &["--port", &port], 15, &[&port, "--port 0"]).await?;
     Ok(())
 }
 
