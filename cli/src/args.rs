@@ -36,9 +36,12 @@ pub enum Command {
     Run(RunArgs),
     /// Account for every item that was ever discovered, from the queue and the store alone.
     ///
-    /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable.
+    /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable. A queue in a file is read
+    /// only while no `scrapefleet run` uses it.
     Verify(VerifyArgs),
     /// Look at the items that were given up, and try them again or give them up for good.
+    ///
+    /// A queue in a file is read only while no `scrapefleet run` uses it: stop the run first.
     Dead(DeadArgs),
     /// Look at what was left of browsers that bots threw away.
     PostMortems(PostMortemsArgs),

@@ -90,10 +90,25 @@ async fn a_queue_file_that_is_none_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_run_of_the_same_data_is_refused() -> Result<()> {
+async fn while_a_run_uses_its_data_nothing_else_does() -> Result<()> {
     let (_site, fleet) = rooms().await?;
     let run = Scrape::start(&fleet).await?;
-    fails(&fleet, &[], 13, &["in use"]).await?;
+    let holder = format!("process {}", run.process_id()?);
+    fails(&fleet, &[], 13, &["in use", &holder, "stop that run first"]).await?;
+    for (words, more) in [
+        (&["verify"][..], &[][..]),
+        (&["dead", "list"], &[]),
+        (&["dead", "show"], &["one"]),
+        (&["dead", "replay"], &["--all"]),
+        (&["dead", "purge"], &["--all", "--yes"]),
+    ] {
+        let output = fleet.output(words, more).await?;
+        ensure!(output.code == Some(13), "{words:?}: {output:?}");
+        ensure!(
+            output.stderr.contains(&holder) && output.stderr.contains("stop that run first"),
+            "{words:?}: {output:?}"
+        );
+    }
     ensure!(run.interrupt().await?.success());
     Ok(())
 }
@@ -130,6 +145,9 @@ impl Drop for SmallDisk<'_> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_stops_storing_and_loses_nothing_when_there_is_room_again() -> Result<()> {
+    if !mounts::are_possible("a_full_disk_stops_storing_and_loses_nothing_when_there_is_room_again")? {
+        return Ok(());
+    }
     let (site, fleet) = rooms().await?;
     let data = fleet.data();
     let _disk = SmallDisk::at(&data, "24m")?;
@@ -145,9 +163,6 @@ async fn a_full_disk_stops_storing_and_loses_nothing_when_there_is_room_again() 
     std::fs::remove_file(&ballast)?;
     run.until("storing again", Duration::from_secs(90), |s| s["totals"]["stored"] == 2).await?;
     ensure!(run.interrupt().await?.success());
-    if !mounts::are_possible("a_full_disk_stops_storing_and_loses_nothing_when_there_is_room_again")? {
-        return Ok(());
-    }
     let ledger = fleet.balanced_ledger().await?;
     ensure!(ledger["stored"] == 2, "{ledger}");
     Ok(())
