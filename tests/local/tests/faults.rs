@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use scrapefleet_local_tests::{
     Fleet, Scrape,
     processes::{self, Kind},
+    rooms::{Room, Rooms},
     say,
     truth::{self, Before},
 };
@@ -193,6 +194,47 @@ async fn a_dead_list_page_is_repaired_and_nothing_is_missed() -> Result<()> {
         scene.holding().await?;
         say(&format!("{fault:?}: watching and holding again {:.1?} after it was mended", mended.elapsed()));
         scene.ends_well(List::WasAway).await?;
+    }
+    Ok(())
+}
+
+/// Items that are held in one page, of which one is told to do harm.
+const ROOMS: [&str; 4] = ["wild", "a", "b", "c"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_led_away_or_loops_is_replaced_with_all_that_was_in_it() -> Result<()> {
+    let site = Rooms::start().await?;
+    site.add_all(&ROOMS, Room::Waits);
+    let fleet = Fleet::new(&site.manifest(""))?;
+    let run = Scrape::start(&fleet).await?;
+    let all_open =
+        |s: &Value, times| open(s) == ROOMS.len() && ROOMS.iter().all(|id| site.entered(id) >= times);
+    run.until("holding all", Duration::from_mins(1), |s| all_open(s, 1)).await?;
+
+    let begun = Instant::now();
+    site.add("wild", Room::LeadsAwayOnce);
+    let away = |s: &Value| s["bots"][0]["lastReason"].as_str().is_some_and(|why| why.contains("/list"));
+    run.until("noticed", Duration::from_secs(30), away).await?;
+    let noticed = begun.elapsed();
+    let led_away = run.until("holding all again", Duration::from_mins(1), |s| all_open(s, 2)).await?;
+    say(&format!("page led away: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed()));
+    ensure!(abandoned(&led_away) == 0, "its browser was well: {led_away:#}");
+
+    let begun = Instant::now();
+    site.add("wild", Room::LoopsOnce);
+    run.until("noticed", Duration::from_secs(30), |s| abandoned(s) > 0).await?;
+    let noticed = begun.elapsed();
+    let again = |s: &Value| browser(s).is_some_and(|id| Some(id) != browser(&led_away)) && all_open(s, 3);
+    run.until("holding all in another browser", Duration::from_mins(1), again).await?;
+    say(&format!("endless loop: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed()));
+
+    site.add_all(&ROOMS, Room::Lasts(0));
+    run.until_idle(Duration::from_mins(1)).await?;
+    ensure!(run.interrupt().await?.success());
+    let ledger = fleet.balanced_ledger().await?;
+    ensure!(ledger["stored"] == ROOMS.len() && ledger["dead"] == 0, "{ledger}");
+    for (item, artifact) in truth::artifacts(&fleet).await? {
+        ensure!(artifact.bytes == format!("the end of room-{item}"), "{item}: {:?}", artifact.bytes);
     }
     Ok(())
 }
