@@ -32,13 +32,16 @@ pub enum Command {
     /// Scrape on this machine: watcher and bots in one process.
     ///
     /// Resumes where it stopped, however it stopped. The first Ctrl-C drains as the manifest says, the second
-    /// gives back at once whatever is held.
+    /// gives back at once whatever is held. A fleet with `suspend: true` is left alone.
     Run(RunArgs),
     /// Account for every item that was ever discovered, from the queue and the store alone.
     ///
-    /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable.
+    /// Exits 0 only when the ledger balances: nothing lost, nothing doubled, nothing unreadable. A queue in a file is read
+    /// only while no `scrapefleet run` uses it.
     Verify(VerifyArgs),
     /// Look at the items that were given up, and try them again or give them up for good.
+    ///
+    /// A queue in a file is read only while no `scrapefleet run` uses it: stop the run first.
     Dead(DeadArgs),
     /// Look at what was left of browsers that bots threw away.
     PostMortems(PostMortemsArgs),
@@ -159,7 +162,7 @@ pub enum Progress {
     Auto,
     /// Live.
     Bar,
-    /// A line every few seconds.
+    /// A line for the run and one for each bot, every few seconds.
     Plain,
     /// Nothing.
     None,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use scrapefleet_queue::QueueError;
 use scrapefleet_store::StoreError;
+use scrapefleet_telemetry::ServeError;
 
 use crate::credentials::Whose;
 
@@ -43,9 +44,12 @@ pub enum CliError {
     /// The store cannot be used.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// No Chrome, no driver, no port: something on this machine is missing.
+    /// No Chrome or no driver: something on this machine is missing.
     #[error("{0}")]
     Machine(String),
+    /// The port is taken, or not to be had.
+    #[error("{0}")]
+    Port(#[from] ServeError),
     /// A file cannot be written.
     #[error("cannot write {}: {why}", path.display())]
     Unwritable {
@@ -67,7 +71,7 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unreadable { .. } | Self::Manifest { .. } | Self::Usage(_) => 15,
+            Self::Unreadable { .. } | Self::Manifest { .. } | Self::Usage(_) | Self::Port(_) => 15,
             Self::Queue(_) | Self::Credentials { whose: Whose::Queue, .. } => 13,
             Self::Store(_) | Self::Credentials { whose: Whose::Store, .. } => 14,
             Self::Machine(_) => 10,

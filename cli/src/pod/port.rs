@@ -42,15 +42,15 @@ pub(super) struct Port {
 impl Port {
     /// Serves on every address of the pod. `steps` is how long the program may get nowhere.
     pub(super) async fn open(program: &str, port: u16, steps: Duration) -> Result<Self, CliError> {
-        let broken = |error: &dyn std::fmt::Display| CliError::Machine(error.to_string());
-        let metrics = Metrics::new(program, env!("CARGO_PKG_VERSION")).map_err(|error| broken(&error))?;
+        let metrics = Metrics::new(program, env!("CARGO_PKG_VERSION"))
+            .map_err(|error| CliError::Machine(error.to_string()))?;
         let health = Health::new();
         let (status, shown) = watch::channel(Value::Null);
         let (ready, progress) = (health.check(program, "starting"), health.progress(program, steps));
         let beat = health.heartbeat("process", BEATS_WITHIN);
         let endpoints = Endpoints { metrics: metrics.clone(), health, status: Status::watch(shown) };
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        let server = Server::start(address, endpoints).await.map_err(|error| broken(&error))?;
+        let server = Server::start(address, endpoints).await?;
         let beats = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&beats);
         let beating = tokio::spawn(async move {

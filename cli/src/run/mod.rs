@@ -37,9 +37,17 @@ const WATCHER_STOPS: Duration = Duration::from_secs(20);
 /// How long the queue is given to write what waits to be written.
 const QUEUE_CLOSES: Duration = Duration::from_secs(20);
 
-/// Scrapes until told to stop, or until `--until-stored` is reached.
+/// Scrapes until told to stop, or until `--until-stored` is reached. A fleet that is suspended is left alone.
 pub async fn run(args: &RunArgs, display: Display) -> Result<(), CliError> {
     let fleet = Fleet::load(&args.fleet)?;
+    if fleet.spec.suspend {
+        eprintln!(
+            "{} is suspended: nothing is discovered or opened, and what waits stays where it is; \
+             `spec.suspend: false` starts it again",
+            fleet.name
+        );
+        return Ok(());
+    }
     let factory = machine::factory(&fleet, args)?;
     let queue = fleet.open_queue().await?;
     let store = fleet.open_store().await?;

@@ -15,8 +15,14 @@ use tokio::time::Instant;
 use super::snapshot::Snapshot;
 use crate::{args::Progress, fleet::Fleet, terminal::printable};
 
-/// How often a plain line is printed when nothing ends.
+/// How often plain lines are printed at most.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How often they are printed when nothing has changed.
+const PLAIN_ANYWAY: Duration = Duration::from_secs(30);
+
+/// More bots than this have no plain lines of their own; `/status` shows all.
+const PLAIN_BOTS: usize = 10;
 
 /// How a run shows what it is doing. Clones show on the same terminal.
 #[derive(Debug, Clone)]
@@ -28,6 +34,7 @@ enum Shown {
     Live(Box<Live>),
 }
 
+/// What was printed last: when, and what of it is news when it changes.
 #[derive(Debug, Default)]
 struct Plain {
     printed: Option<(Instant, String)>,
@@ -95,7 +102,12 @@ impl Display {
     pub(super) fn show(&self, snapshot: &Snapshot) {
         match self.0.as_deref() {
             None => {}
-            Some(Shown::Plain(plain)) => plain.lock().unwrap_or_else(PoisonError::into_inner).show(snapshot),
+            Some(Shown::Plain(plain)) => {
+                let due = plain.lock().unwrap_or_else(PoisonError::into_inner).due(snapshot, Instant::now());
+                if let Some(lines) = due {
+                    eprintln!("{lines}");
+                }
+            }
             Some(Shown::Live(live)) => live.show(snapshot),
         }
     }
@@ -128,19 +140,18 @@ impl io::Write for LogLine {
 }
 
 impl Plain {
-    /// Prints a line when something ended since the last, or after a while.
-    fn show(&mut self, snapshot: &Snapshot) {
-        let (now, line) = (Instant::now(), summary(snapshot));
-        let due = match &self.printed {
-            None => true,
-            Some((at, printed)) => {
-                now - *at >= PLAIN_EVERY && *printed != line || now - *at >= PLAIN_EVERY * 6
-            }
-        };
-        if due {
-            eprintln!("{line}");
-            self.printed = Some((now, line));
-        }
+    /// What is to be printed at `now`: the run in one line, and below it each bot in another. That is when a count or the
+    /// state of a bot has changed, or after a while; a bot's memory changes all the time and is no news.
+    fn due(&mut self, snapshot: &Snapshot, now: Instant) -> Option<String> {
+        let states: Vec<_> = snapshot.bots.iter().map(|bot| bot.state).collect();
+        let news = format!("{} {states:?}", summary(snapshot));
+        let due = self.printed.as_ref().is_none_or(|(at, printed)| {
+            now - *at >= if *printed == news { PLAIN_ANYWAY } else { PLAIN_EVERY }
+        });
+        due.then(|| {
+            self.printed = Some((now, news));
+            plain(snapshot)
+        })
     }
 }
 
@@ -176,6 +187,16 @@ fn spinner() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner());
     ProgressBar::new_spinner().with_style(style)
+}
+
+/// The run in one line, and below it each bot in another, as far as they are few.
+fn plain(snapshot: &Snapshot) -> String {
+    let mut lines = vec![summary(snapshot)];
+    lines.extend(snapshot.bots.iter().take(PLAIN_BOTS).map(|bot| format!("  {}", bot_line(bot))));
+    if let Some(more) = snapshot.bots.len().checked_sub(PLAIN_BOTS).filter(|more| *more > 0) {
+        lines.push(format!("  … and {more} more; /status shows all"));
+    }
+    lines.join("\n")
 }
 
 /// The whole run in one line.
@@ -220,3 +241,6 @@ fn bot_line(bot: &BotStatus) -> String {
         bot.capacity
     )
 }
+
+#[cfg(test)]
+mod tests;

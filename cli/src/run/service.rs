@@ -31,9 +31,8 @@ pub(super) struct Service {
 impl Service {
     /// Serves on a loopback port; 0 takes a free one.
     pub(super) async fn start(port: u16) -> Result<Self, CliError> {
-        let broken = |error: &dyn std::fmt::Display| CliError::Machine(error.to_string());
-        let metrics =
-            Metrics::new("scrapefleet", env!("CARGO_PKG_VERSION")).map_err(|error| broken(&error))?;
+        let metrics = Metrics::new("scrapefleet", env!("CARGO_PKG_VERSION"))
+            .map_err(|error| CliError::Machine(error.to_string()))?;
         let health = Health::new();
         let (status, shown) = watch::channel(Value::Null);
         let alive = health.heartbeat("run", BEATS_WITHIN);
@@ -42,7 +41,7 @@ impl Service {
         let list = health.progress("list", LIST_ANSWERS_WITHIN);
         let endpoints = Endpoints { metrics: metrics.clone(), health, status: Status::watch(shown) };
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let server = Server::start(address, endpoints).await.map_err(|error| broken(&error))?;
+        let server = Server::start(address, endpoints).await?;
         Ok(Self { server, metrics, status, alive, watcher, bots, list, refreshes: 0 })
     }
 

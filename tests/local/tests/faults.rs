@@ -1,4 +1,4 @@
-//! One fault each: every item stays accounted for, and the time to recover is printed.
+//! One fault each: every item stays accounted for, and the time to recover is said.
 
 use std::time::Duration;
 
@@ -7,6 +7,8 @@ use rustix::process::Signal;
 use scrapefleet_local_tests::{
     Fleet, Scrape,
     processes::{self, Kind},
+    rooms::{Room, Rooms},
+    say,
     truth::{self, Before},
 };
 use scrapefleet_test_site::{Client, Fault, ShowdownSite};
@@ -63,7 +65,7 @@ impl Scene {
         Ok(found)
     }
 
-    /// Does `harm`, waits until the browser was abandoned and battles are held again, and prints how long that took.
+    /// Does `harm`, waits until the browser was abandoned and battles are held again, and says how long that took.
     async fn recovers_from(&self, what: &str, harm: impl AsyncFnOnce(&Self) -> Result<()>) -> Result<()> {
         let before = self.run.status().await?;
         let begun = Instant::now();
@@ -72,7 +74,7 @@ impl Scene {
         let noticed = begun.elapsed();
         let again = |s: &Value| browser(s).is_some() && browser(s) != browser(&before) && open(s) >= 3;
         self.run.until("holding again in another browser", Duration::from_mins(1), again).await?;
-        println!("{what}: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed());
+        say(&format!("{what}: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed()));
         Ok(())
     }
 
@@ -87,7 +89,7 @@ impl Scene {
             List::WasThere => truth::check(&self.fleet, &logged).await?,
             List::WasAway => truth::check_stored(&self.fleet, logged).await?,
         };
-        println!("{compared} battles equal the server's own, ledger {ledger}");
+        say(&format!("{compared} battles equal the server's own, ledger {ledger}"));
         ensure!(compared > 0 && ledger["dead"] == 0);
         self.site.stop().await
     }
@@ -158,7 +160,8 @@ async fn a_restarted_server_and_cut_connections_lose_nothing_that_the_server_kep
             .until("disconnected", Duration::from_secs(30), |s| s["bots"][0]["lastReason"].is_string())
             .await?;
         scene.holding().await?;
-        println!("{client:?}: connections cut, holding again after {:.1?}", begun.elapsed());
+        say(&format!("{client:?}: connections cut, holding again after {:.1?}", begun.elapsed()));
+        let restarted = Instant::now();
         scene.site.restart_server().await?;
         // Battles that were going on died with the server: the site no longer has them.
         scene
@@ -166,7 +169,7 @@ async fn a_restarted_server_and_cut_connections_lose_nothing_that_the_server_kep
             .until("gone recorded", Duration::from_mins(2), |s| s["totals"]["gone"].as_u64() > Some(0))
             .await?;
         scene.holding().await?;
-        println!("{client:?}: server restarted, holding again after {:.1?}", begun.elapsed());
+        say(&format!("{client:?}: server restarted, holding again after {:.1?}", restarted.elapsed()));
         scene.ends_well(List::WasAway).await?;
     }
     Ok(())
@@ -183,14 +186,55 @@ async fn a_dead_list_page_is_repaired_and_nothing_is_missed() -> Result<()> {
             .run
             .until("noticed", Duration::from_mins(1), |s| s["watcher"]["repairs"].as_u64() > Some(0))
             .await?;
-        println!("{fault:?}: noticed after {:.1?}", begun.elapsed());
+        say(&format!("{fault:?}: noticed after {:.1?}", begun.elapsed()));
         scene.site.set_fault(Fault::None).await?;
         let mended = Instant::now();
         let refreshes = |s: &Value| s["watcher"]["state"] == "watching";
         scene.run.until("watching again", Duration::from_mins(1), refreshes).await?;
         scene.holding().await?;
-        println!("{fault:?}: watching and holding again {:.1?} after it was mended", mended.elapsed());
+        say(&format!("{fault:?}: watching and holding again {:.1?} after it was mended", mended.elapsed()));
         scene.ends_well(List::WasAway).await?;
+    }
+    Ok(())
+}
+
+/// Items that are held in one page, of which one is told to do harm.
+const ROOMS: [&str; 4] = ["wild", "a", "b", "c"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_led_away_or_loops_is_replaced_with_all_that_was_in_it() -> Result<()> {
+    let site = Rooms::start().await?;
+    site.add_all(&ROOMS, Room::Waits);
+    let fleet = Fleet::new(&site.manifest(""))?;
+    let run = Scrape::start(&fleet).await?;
+    let all_open =
+        |s: &Value, times| open(s) == ROOMS.len() && ROOMS.iter().all(|id| site.entered(id) >= times);
+    run.until("holding all", Duration::from_mins(1), |s| all_open(s, 1)).await?;
+
+    let begun = Instant::now();
+    site.add("wild", Room::LeadsAwayOnce);
+    let away = |s: &Value| s["bots"][0]["lastReason"].as_str().is_some_and(|why| why.contains("/list"));
+    run.until("noticed", Duration::from_secs(30), away).await?;
+    let noticed = begun.elapsed();
+    let led_away = run.until("holding all again", Duration::from_mins(1), |s| all_open(s, 2)).await?;
+    say(&format!("page led away: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed()));
+    ensure!(abandoned(&led_away) == 0, "its browser was well: {led_away:#}");
+
+    let begun = Instant::now();
+    site.add("wild", Room::LoopsOnce);
+    run.until("noticed", Duration::from_secs(30), |s| abandoned(s) > 0).await?;
+    let noticed = begun.elapsed();
+    let again = |s: &Value| browser(s).is_some_and(|id| Some(id) != browser(&led_away)) && all_open(s, 3);
+    run.until("holding all in another browser", Duration::from_mins(1), again).await?;
+    say(&format!("endless loop: noticed after {noticed:.1?}, holding again after {:.1?}", begun.elapsed()));
+
+    site.add_all(&ROOMS, Room::Lasts(0));
+    run.until_idle(Duration::from_mins(1)).await?;
+    ensure!(run.interrupt().await?.success());
+    let ledger = fleet.balanced_ledger().await?;
+    ensure!(ledger["stored"] == ROOMS.len() && ledger["dead"] == 0, "{ledger}");
+    for (item, artifact) in truth::artifacts(&fleet).await? {
+        ensure!(artifact.bytes == format!("the end of room-{item}"), "{item}: {:?}", artifact.bytes);
     }
     Ok(())
 }

@@ -6,8 +6,9 @@ use anyhow::{Result, ensure};
 use scrapefleet_local_tests::{
     Fleet, Scrape,
     rooms::{Room, Rooms},
-    truth,
+    say, truth,
 };
+use tokio::time::Instant;
 
 const GOOD: usize = 12;
 const ATTEMPTS: u64 = 2;
@@ -24,10 +25,12 @@ async fn dies_alone(poison: Room) -> Result<()> {
         |s: &serde_json::Value| s["bots"][0]["holds"].as_array().is_some_and(|holds| holds.len() >= GOOD);
     run.until("holding all", Duration::from_mins(1), open).await?;
     site.add("poison", poison);
+    let begun = Instant::now();
     let idle = |s: &serde_json::Value| {
         s["totals"]["dead"] == 1 && ["ready", "held", "delayed"].iter().all(|place| s["depth"][place] == 0)
     };
     run.until("done", Duration::from_mins(4), idle).await?;
+    say(&format!("{poison:?}: a dead letter, and all others stored, after {:.1?}", begun.elapsed()));
     ensure!(run.interrupt().await?.success());
 
     let ledger = fleet.balanced_ledger().await?;
@@ -41,7 +44,7 @@ async fn dies_alone(poison: Room) -> Result<()> {
         letters[0]["task"]["attempt"] == ATTEMPTS && letters[0]["failure"]["reason"] == "pageCrashed",
         "{letters:?}"
     );
-    println!("{poison:?}: {}", letters[0]["failure"]["message"]);
+    say(&format!("{poison:?}: {}", letters[0]["failure"]["message"]));
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use scrapefleet_local_tests::{
-    Fleet, Scrape,
+    Fleet, Scrape, say,
     truth::{self, Before},
 };
 use scrapefleet_test_site::{Client, ShowdownSite};
@@ -31,7 +31,7 @@ async fn every_battle_is_stored_once(client: Client) -> Result<()> {
 
     let ledger = fleet.balanced_ledger().await?;
     let compared = truth::check(&fleet, &before.since(&site).await?).await?;
-    println!("{client:?}: {compared} battles equal the server's own, ledger {ledger}");
+    say(&format!("{client:?}: {compared} battles equal the server's own, ledger {ledger}"));
     ensure!(compared as u64 >= BATTLES && ledger["dead"] == 0);
     ensure!(site.uploads().await? == 0, "a replay was published");
     site.stop().await

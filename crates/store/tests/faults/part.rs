@@ -32,19 +32,8 @@ fn cast(command: &mut Command, name: &str, folder: &Path) {
 /// Plays `name` where it may mount file systems that nobody else sees and that are gone when it ends.
 pub(crate) fn in_namespace(name: &str) -> Result<(), String> {
     let folder = TempDir::new().unwrap();
-    let user: &[&str] = if is_root() { &[] } else { &["--map-root-user"] };
-    let unshare = || {
-        let mut command = Command::new("unshare");
-        command.args(user).args(["--mount", "--propagation", "private", "--"]);
-        command
-    };
-    let possible = unshare().args(["mount", "-t", "tmpfs", "tmpfs"]).arg(folder.path()).output();
-    match possible {
-        Ok(output) if output.status.success() => {}
-        other => return impossible(&format!("`unshare --mount` with a tmpfs does not work here: {other:?}")),
-    }
-    let mut command = unshare();
-    command.arg(env::current_exe().unwrap());
+    let command = scrapefleet_test_mounts::command(&env::current_exe().unwrap());
+    let Some(mut command) = command.map_err(|error| error.to_string())? else { return Ok(()) };
     cast(&mut command, name, folder.path());
     play(command)
 }
@@ -74,15 +63,6 @@ fn play(mut command: Command) -> Result<(), String> {
     let said = String::from_utf8_lossy(&said);
     print!("{said}");
     if output.status.success() { Ok(()) } else { Err(format!("{}: {said}", output.status)) }
-}
-
-/// Root can always make the environment that these tests need, so for root it is a failure that there is none.
-fn impossible(why: &str) -> Result<(), String> {
-    if is_root() {
-        return Err(why.to_owned());
-    }
-    eprintln!("NOT TESTED, because this user may not make mounts: {why}");
-    Ok(())
 }
 
 fn is_root() -> bool {
