@@ -55,11 +55,12 @@ impl Backing {
         space.create::<Secret>(secret("broker", broker)).await?;
         let store = json!({ "accessKeyId": STORE[0], "secretAccessKey": STORE[1] });
         space.create::<Secret>(secret("store", store)).await?;
-        backing.make_bucket().await?;
+        backing.make_bucket(&backing.bucket).await?;
         Ok(backing)
     }
 
-    async fn make_bucket(&self) -> Result<()> {
+    /// Makes another bucket in the platform's store.
+    pub async fn make_bucket(&self, name: &str) -> Result<()> {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -69,7 +70,7 @@ impl Backing {
             .force_path_style(true)
             .build();
         let client = aws_sdk_s3::Client::from_conf(config);
-        client.create_bucket().bucket(&self.bucket).send().await.context("make the bucket")?;
+        client.create_bucket().bucket(name).send().await.with_context(|| format!("make bucket {name}"))?;
         Ok(())
     }
 
@@ -89,6 +90,11 @@ impl Backing {
         (queue, store)
     }
 
+    /// What the names of everything of a fleet on the broker begin with.
+    fn scope(&self, fleet: &str) -> String {
+        format!("scrapefleet.{}.{fleet}", self.namespace)
+    }
+
     /// The queue of a fleet, as a person outside the cluster reaches it.
     pub async fn queue(&self, fleet: &str, lanes: Vec<LaneName>) -> Result<rabbitmq::RabbitMq> {
         let options = rabbitmq::Options {
@@ -97,7 +103,7 @@ impl Backing {
             username: BROKER[0].to_owned(),
             password: rabbitmq::Password::new(BROKER[1].to_owned()),
             ca: None,
-            scope: format!("scrapefleet.{}.{fleet}", self.namespace),
+            scope: self.scope(fleet),
             lanes,
             copies: None,
             longest_hold: Duration::from_mins(105),
