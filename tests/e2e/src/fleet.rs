@@ -165,11 +165,14 @@ impl Fleet {
         Ok(uids)
     }
 
-    /// The ledger, computed from outside; it must balance.
-    pub async fn balanced_ledger(&self, backing: &Backing) -> Result<Ledger> {
-        let ledger = self.ledger_of(&self.get().await?, backing).await?;
-        ensure!(ledger.balances(), "the ledger does not balance: {}", serde_json::to_string(&ledger)?);
-        Ok(ledger)
+    /// What the ledger is made of, computed from outside; it must balance.
+    pub async fn balanced(&self, backing: &Backing) -> Result<Findings> {
+        let findings = self.findings_of(&self.get().await?, backing).await?;
+        let ledger = Ledger::of(findings.clone());
+        let shown = serde_json::to_string(&ledger)?;
+        ensure!(ledger.balances(), "the ledger does not balance: {shown}");
+        println!("{}: {shown}", self.name);
+        Ok(findings)
     }
 
     /// The ledger of the fleet as it was applied, also when it is gone.

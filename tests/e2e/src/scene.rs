@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
+use scrapefleet_cli::ledger::Findings;
 use scrapefleet_local_tests::truth;
 use scrapefleet_store::Artifact;
 use scrapefleet_test_site::GroundTruth;
@@ -89,18 +90,21 @@ impl Scene {
     /// Lets every battle end and the fleet finish; then every public battle is stored once and as the server logged
     /// it, at least `least` of them, and the ledger balances.
     pub async fn check(&self, least: usize) -> Result<()> {
-        let truth = self.finish().await?;
-        let compared = truth::compare_all(&self.artifacts().await?, &truth)?;
-        ensure!(compared >= least, "only {compared} battles were there to compare");
-        Ok(())
+        let (truth, _) = self.finish().await?;
+        self.compare(&truth, least).await
     }
 
-    /// The same where the fleet could not see every battle.
-    pub async fn check_stored(&self, least: usize) -> Result<()> {
-        let truth = self.finish().await?;
-        let stored = self.artifacts().await?;
-        let seen: Vec<_> = truth.into_iter().filter(|battle| stored.contains_key(&battle.id)).collect();
-        let compared = truth::compare_all(&stored, &seen)?;
+    /// The same where the fleet could not see every battle: every one that it has ever discovered is stored.
+    pub async fn check_discovered(&self, least: usize) -> Result<()> {
+        let (mut truth, findings) = self.finish().await?;
+        let discovered: BTreeSet<_> = findings.discovered.iter().map(ToString::to_string).collect();
+        truth.retain(|battle| discovered.contains(&battle.id));
+        self.compare(&truth, least).await
+    }
+
+    /// What is stored equals these, at least `least` of them.
+    async fn compare(&self, truth: &[GroundTruth], least: usize) -> Result<()> {
+        let compared = truth::compare_all(&self.artifacts().await?, truth)?;
         ensure!(compared >= least, "only {compared} battles were there to compare");
         Ok(())
     }
@@ -115,12 +119,10 @@ impl Scene {
         self.backing.artifacts().await
     }
 
-    /// The same once the ledger balances, too.
-    async fn finish(&self) -> Result<Vec<GroundTruth>> {
+    /// The same once the ledger balances, too, and what that is made of.
+    async fn finish(&self) -> Result<(Vec<GroundTruth>, Findings)> {
         let truth = self.wind_down(FINISHES_WITHIN).await?;
-        let ledger = self.fleet.balanced_ledger(&self.backing).await?;
-        println!("{}: {}", self.fleet.name, serde_json::to_string(&ledger)?);
-        Ok(truth)
+        Ok((truth, self.fleet.balanced(&self.backing).await?))
     }
 
     /// Lets every battle end; what the server logged since the fleet watches, once the fleet has nothing to do any more.

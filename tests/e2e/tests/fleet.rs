@@ -108,7 +108,7 @@ async fn a_suspended_fleet_holds_nothing_and_goes_on_where_it_was() -> Result<()
         ensure!(fleet.pods("bot").await?.is_empty(), "a suspended fleet has bots");
         fleet.patch(&json!({ "spec": { "suspend": false } })).await?;
         fleet.holds(3, HOLDS_WITHIN).await?;
-        scene.check_stored(1).await
+        scene.check_discovered(3).await
     })
     .await
 }
