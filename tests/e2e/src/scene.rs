@@ -65,11 +65,31 @@ impl Scene {
         Box::pin(Self::without_play(space, Players::default(), more)).await
     }
 
+    /// The same as [`Scene::start`] in a namespace where every pod of the fleet must be `restricted`.
+    pub async fn start_restricted(space: &Space, more: &Value) -> Result<Self> {
+        let (site, backing) = Box::pin(Self::set(space, Players::default())).await?;
+        space.refuse_unrestricted().await?;
+        let scene = Box::pin(Self::of(space, site, backing, more)).await?;
+        scene.site.resume_players().await?;
+        Ok(scene)
+    }
+
     async fn without_play(space: &Space, players: Players, more: &Value) -> Result<Self> {
+        let (site, backing) = Box::pin(Self::set(space, players)).await?;
+        Box::pin(Self::of(space, site, backing, more)).await
+    }
+
+    /// Installs the operator; a site where nobody plays, a broker and a bucket.
+    async fn set(space: &Space, players: Players) -> Result<(Site, Backing)> {
         operator::install().await?;
         let site = Site::start(space, players.pairs, players.choice);
         let (site, backing) = tokio::try_join!(site, Backing::make(space))?;
         site.stop_players().await?;
+        Ok((site, backing))
+    }
+
+    /// Applies a fleet, and waits until it watches.
+    async fn of(space: &Space, site: Site, backing: Backing, more: &Value) -> Result<Self> {
         let before = site.battles().await?.into_iter().map(|battle| battle.id).collect();
         let fleet = Fleet::showdown(space, "showdown", site.url(), &backing, more).await?;
         let scene = Self { site, backing, fleet, before };

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod};
 use kube::api::{Patch, PatchParams};
 use scrapefleet_api::{ScrapeFleet, status::Phase};
-use scrapefleet_e2e::{HOLDS_WITHIN, Scene, in_namespace};
+use scrapefleet_e2e::{Fleet, HOLDS_WITHIN, Scene, Space, in_namespace, operator};
 use serde_json::json;
 
 /// How long a change of the number of bots may take.
@@ -17,12 +17,67 @@ const SCALES_WITHIN: Duration = Duration::from_mins(2);
 #[tokio::test(flavor = "multi_thread")]
 async fn every_battle_is_in_the_bucket_once() -> Result<()> {
     in_namespace("fleet", async |space| {
-        let scene = Scene::start(&space, &json!({})).await?;
+        let scene = Scene::start_restricted(&space, &json!({})).await?;
         scene.fleet.holds(3, HOLDS_WITHIN).await?;
         scene.fleet.stores(10, Duration::from_mins(5)).await?;
+        programs_tell_their_figures(&scene.fleet).await?;
         scene.check(10).await
     })
     .await
+}
+
+/// Under the names that dashboards for controllers know, and those of the product, at /metrics of every program.
+async fn programs_tell_their_figures(fleet: &Fleet) -> Result<()> {
+    let system = operator::space_of(&fleet.space);
+    let (_, leader) = operator::leading_pod(&system).await?;
+    let bots = format!(
+        r#"scrapefleet_operator_bots{{fleet="{}",namespace="{}",state="ready"}}"#,
+        fleet.name, fleet.space.namespace
+    );
+    let of_the_operator = [
+        (r#"controller_runtime_reconcile_total{controller="scrapefleet",result="requeue_after"}"#, 1.0),
+        (r#"workqueue_depth{name="scrapefleet"}"#, 0.0),
+        ("rest_client_requests_total{", 1.0),
+        (r#"leader_election_master_status{name="scrapefleet"}"#, 1.0),
+        (bots.as_str(), 1.0),
+    ];
+    tells(&figures(&system, &leader).await?, &of_the_operator)?;
+
+    let bot = fleet.pods("bot").await?.pop().context("no bot")?;
+    let of_a_bot =
+        [(r#"scrapefleet_worker_items_total{outcome="stored"}"#, 1.0), ("scrapefleet_worker_held{", 0.0)];
+    tells(&figures(&fleet.space, &bot).await?, &of_a_bot)?;
+
+    // One watcher is active, and the other stands by.
+    let mut of_watchers = Vec::new();
+    for watcher in fleet.pods("watcher").await? {
+        of_watchers.push(figures(&fleet.space, &watcher).await?);
+    }
+    let active = |text: &&String| figure(text, "scrapefleet_watcher_active") == Some(1.0);
+    let active =
+        of_watchers.iter().find(active).with_context(|| format!("no watcher is active: {of_watchers:?}"))?;
+    tells(active, &[("scrapefleet_watcher_discovered_total", 1.0)])
+}
+
+/// What a pod says at /metrics.
+async fn figures(space: &Space, pod: &Pod) -> Result<String> {
+    space.ask(pod.metadata.name.as_deref().context("a pod without a name")?, "metrics").await
+}
+
+/// The first figure whose name, with its labels, begins so.
+fn figure(text: &str, begins: &str) -> Option<f64> {
+    text.lines().find(|line| line.starts_with(begins))?.rsplit(' ').next()?.parse().ok()
+}
+
+/// Whether each of these figures is there, and at least so much.
+fn tells(text: &str, wanted: &[(&str, f64)]) -> Result<()> {
+    for (begins, least) in wanted {
+        ensure!(
+            figure(text, begins).is_some_and(|found| found >= *least),
+            "no {begins} of {least} or more in\n{text}"
+        );
+    }
+    Ok(())
 }
 
 /// More bots, fewer bots, more again: what is held goes on elsewhere, and nothing is lost or doubled.
