@@ -137,12 +137,21 @@ impl Fleet {
         self.status_when("is idle", limit, idle).await.map(drop)
     }
 
+    /// All its pods, whatever has become of them.
+    pub async fn all_pods(&self) -> Result<Vec<Pod>> {
+        self.listed(&format!("scrapefleet.io/fleet={}", self.name)).await
+    }
+
+    async fn listed(&self, labels: &str) -> Result<Vec<Pod>> {
+        let pods = self.space.api::<Pod>();
+        let list = ListParams::default().labels(labels);
+        Ok(within(CALL_WITHIN, "list pods", pods.list(&list)).await??.items)
+    }
+
     /// Its pods in this role (`bot` or `watcher`) that have neither ended nor been told to.
     pub async fn pods(&self, role: &str) -> Result<Vec<Pod>> {
         let labels = format!("scrapefleet.io/fleet={},scrapefleet.io/role={role}", self.name);
-        let pods = self.space.api::<Pod>();
-        let list = ListParams::default().labels(&labels);
-        let mut found = within(CALL_WITHIN, "list pods", pods.list(&list)).await??.items;
+        let mut found = self.listed(&labels).await?;
         let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
         found.retain(|pod| {
             let ended = matches!(phase(pod).as_deref(), Some("Failed" | "Succeeded"));

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -37,8 +38,8 @@ const FINISHES_WITHIN: Duration = Duration::from_mins(2);
 
 /// A site, a broker, a bucket and a fleet between them.
 pub struct Scene {
-    /// The site.
-    pub site: Site,
+    /// The site. Scenes side by side share one.
+    pub site: Arc<Site>,
     /// The broker and the bucket.
     pub backing: Backing,
     /// The fleet.
@@ -74,22 +75,28 @@ impl Scene {
         Ok(scene)
     }
 
+    /// A fleet of the same name in another namespace that scrapes the same site, where nobody may play yet.
+    pub async fn beside(&self, space: &Space, more: &Value) -> Result<Self> {
+        let backing = Backing::make(space).await?;
+        Box::pin(Self::of(space, Arc::clone(&self.site), backing, more)).await
+    }
+
     async fn without_play(space: &Space, players: Players, more: &Value) -> Result<Self> {
         let (site, backing) = Box::pin(Self::set(space, players)).await?;
         Box::pin(Self::of(space, site, backing, more)).await
     }
 
     /// Installs the operator; a site where nobody plays, a broker and a bucket.
-    async fn set(space: &Space, players: Players) -> Result<(Site, Backing)> {
+    async fn set(space: &Space, players: Players) -> Result<(Arc<Site>, Backing)> {
         operator::install().await?;
         let site = Site::start(space, players.pairs, players.choice);
         let (site, backing) = tokio::try_join!(site, Backing::make(space))?;
         site.stop_players().await?;
-        Ok((site, backing))
+        Ok((Arc::new(site), backing))
     }
 
     /// Applies a fleet, and waits until it watches.
-    async fn of(space: &Space, site: Site, backing: Backing, more: &Value) -> Result<Self> {
+    async fn of(space: &Space, site: Arc<Site>, backing: Backing, more: &Value) -> Result<Self> {
         let before = site.battles().await?.into_iter().map(|battle| battle.id).collect();
         let fleet = Fleet::showdown(space, "showdown", site.url(), &backing, more).await?;
         let scene = Self { site, backing, fleet, before };

@@ -13,6 +13,9 @@ use serde_json::json;
 
 /// How long a change of the number of bots may take.
 const SCALES_WITHIN: Duration = Duration::from_mins(2);
+/// How long anything of a deleted fleet may be there: its pods have 30 s to give back what they hold, and the API server and
+/// the broker take their time.
+const GONE_WITHIN: Duration = Duration::from_secs(45);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_battle_is_in_the_bucket_once() -> Result<()> {
@@ -188,4 +191,46 @@ async fn a_deleted_fleet_leaves_no_pod_and_keeps_its_queue() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Two fleets have one name, one site and one broker; what is deleted of the one is nothing of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_that_is_deleted_with_its_queue_leaves_its_namesake_alone() -> Result<()> {
+    in_namespace("doomed", async |space| {
+        in_namespace("spared", async |other| {
+            let one_watcher = json!({ "watcher": { "standby": false } });
+            let mut with_its_queue = one_watcher.clone();
+            with_its_queue["queue"] = json!({ "rabbitmq": { "onDelete": "Delete" } });
+            let doomed = Scene::quiet(&space, &with_its_queue).await?;
+            let spared = doomed.beside(&other, &one_watcher).await?;
+            doomed.site.resume_players().await?;
+            doomed.fleet.holds(2, HOLDS_WITHIN).await?;
+            spared.fleet.holds(2, HOLDS_WITHIN).await?;
+            let (before, pods) = (on_the_broker(&doomed).await?, spared.fleet.pod_uids().await?);
+            ensure!(!before.is_empty(), "the broker has nothing of the fleet");
+
+            doomed.fleet.delete().await?;
+            space
+                .until("nothing of the fleet is left", GONE_WITHIN, async || {
+                    let fleet = space.api::<ScrapeFleet>().get_opt(&doomed.fleet.name).await?;
+                    let pods = doomed.fleet.all_pods().await?.into_iter().filter_map(|pod| pod.metadata.name);
+                    let mut left: Vec<_> = pods.collect();
+                    left.extend(fleet.and_then(|fleet| fleet.metadata.name));
+                    left.extend(on_the_broker(&doomed).await?);
+                    ensure!(left.is_empty(), "left: {left:?}");
+                    Ok(Some(()))
+                })
+                .await?;
+            let now = spared.fleet.pod_uids().await?;
+            ensure!(now == pods, "pods of the other fleet were touched: {pods:?}, now {now:?}");
+            spared.check(3).await
+        })
+        .await
+    })
+    .await
+}
+
+/// What the broker has of a scene's fleet.
+async fn on_the_broker(scene: &Scene) -> Result<Vec<String>> {
+    scene.backing.on_the_broker(&scene.fleet.name).await
 }
