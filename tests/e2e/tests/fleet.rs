@@ -7,9 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod};
 use kube::api::{Patch, PatchParams};
-use scrapefleet_api::{ScrapeFleet, status::Phase};
+use scrapefleet_api::{
+    ScrapeFleet,
+    status::{BotCondition, BotSummary, Phase},
+};
 use scrapefleet_e2e::{Fleet, HOLDS_WITHIN, Scene, Space, in_namespace, operator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How long a change of the number of bots may take.
 const SCALES_WITHIN: Duration = Duration::from_mins(2);
@@ -233,4 +236,63 @@ async fn a_fleet_that_is_deleted_with_its_queue_leaves_its_namesake_alone() -> R
 /// What the broker has of a scene's fleet.
 async fn on_the_broker(scene: &Scene) -> Result<Vec<String>> {
     scene.backing.on_the_broker(&scene.fleet.name).await
+}
+
+/// A bot that a person looks at is kept as it is, and another takes its place; a fleet that is paused stays as it is, whatever is
+/// wanted of it, until it is no longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fenced_bot_and_a_paused_fleet_are_left_alone() -> Result<()> {
+    in_namespace("fence", async |space| {
+        let scene = Scene::quiet(&space, &json!({ "watcher": { "standby": false } })).await?;
+        let fleet = &scene.fleet;
+        fleet.status_when("has its bot", SCALES_WITHIN, |status| status.ready == Some(1)).await?;
+        let sick = fleet.pods("bot").await?.pop().context("no bot")?.metadata;
+        let (name, uid) = (sick.name.context("no name")?, sick.uid.context("no uid")?);
+
+        fence(&space, &name, json!("true")).await?;
+        let fenced = |bot: &BotSummary| bot.pod == name && bot.state == BotCondition::Fenced;
+        fleet
+            .status_when("has another bot beside the fenced one", SCALES_WITHIN, |status| {
+                status.ready == Some(1) && status.bots.len() == 2 && status.bots.iter().any(fenced)
+            })
+            .await?;
+        let before = fleet.pod_uids().await?;
+        ensure!(before.contains(&uid), "the fenced pod is gone");
+
+        pause(fleet, json!("true")).await?;
+        fleet.status_when("is paused", SCALES_WITHIN, |status| status.phase == Some(Phase::Paused)).await?;
+        fleet.patch(&json!({ "spec": { "bots": { "min": 2, "max": 2 } } })).await?;
+        let generation = fleet.get().await?.metadata.generation;
+        // A status is written when what follows from the manifest has been done.
+        let seen = fleet
+            .status_when("was looked at", SCALES_WITHIN, |status| status.observed_generation == generation)
+            .await?;
+        ensure!(seen.desired == Some(2) && seen.phase == Some(Phase::Paused), "{seen:?}");
+        let now = fleet.pod_uids().await?;
+        ensure!(now == before, "a paused fleet was changed: {before:?}, now {now:?}");
+
+        pause(fleet, Value::Null).await?;
+        fleet.status_when("has two bots", SCALES_WITHIN, |status| status.ready == Some(2)).await?;
+        let now = fleet.pod_uids().await?;
+        ensure!(before.iter().all(|pod| now.contains(pod)), "a pod was touched: {before:?}, now {now:?}");
+
+        fence(&space, &name, Value::Null).await?;
+        let two = async || Ok((fleet.pods("bot").await?.len() == 2).then_some(()));
+        space.until("the pod counts again, and one is too many", SCALES_WITHIN, two).await?;
+        fleet.condition("Progressing", "Settled", SCALES_WITHIN).await?;
+        Ok(())
+    })
+    .await
+}
+
+/// As `kubectl annotate pod` does; null takes it back.
+async fn fence(space: &Space, pod: &str, value: Value) -> Result<()> {
+    let fenced = Patch::Merge(json!({ "metadata": { "annotations": { "scrapefleet.io/fenced": value } } }));
+    space.api::<Pod>().patch(pod, &PatchParams::default(), &fenced).await?;
+    Ok(())
+}
+
+/// As `kubectl annotate scrapefleet` does; null takes it back.
+async fn pause(fleet: &Fleet, value: Value) -> Result<()> {
+    fleet.patch(&json!({ "metadata": { "annotations": { "scrapefleet.io/paused": value } } })).await
 }
