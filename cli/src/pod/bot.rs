@@ -52,8 +52,8 @@ async fn work(args: &BotArgs) -> Result<Ending, CliError> {
         let factory = Arc::clone(&factory);
         tokio::spawn(async move { share::follow(&file, factory, Some(sender)).await });
     }
-    let queue = fleet.open_queue().await?;
-    let store = fleet.open_store().await?;
+    // Both at once: what is wrong with either is told as soon as it is known.
+    let (queue, store) = tokio::try_join!(fleet.open_queue(), fleet.open_store())?;
     let (status, seen) = watch::channel(BotStatus::starting(args.slot, *limit.borrow()));
     let tally = Tally::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

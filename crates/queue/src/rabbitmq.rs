@@ -56,6 +56,7 @@ mod patience;
 mod session;
 mod taker;
 mod topology;
+mod trust;
 
 use consumer::RabbitConsumer;
 use graph::Graph;

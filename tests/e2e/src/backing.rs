@@ -20,6 +20,8 @@ use crate::{forward::Forward, space::Space};
 const PLATFORM: &str = "platform";
 /// How long a service may take until it serves.
 const SERVES_WITHIN: Duration = Duration::from_mins(2);
+/// How long the broker's management API may take for an answer.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// User and password of the platform's broker, and of its store.
 const BROKER: [&str; 2] = ["guest", "guest"];
 const STORE: [&str; 2] = ["minioadmin", "minioadmin"];
@@ -55,11 +57,12 @@ impl Backing {
         space.create::<Secret>(secret("broker", broker)).await?;
         let store = json!({ "accessKeyId": STORE[0], "secretAccessKey": STORE[1] });
         space.create::<Secret>(secret("store", store)).await?;
-        backing.make_bucket().await?;
+        backing.make_bucket(&backing.bucket).await?;
         Ok(backing)
     }
 
-    async fn make_bucket(&self) -> Result<()> {
+    /// Makes another bucket in the platform's store.
+    pub async fn make_bucket(&self, name: &str) -> Result<()> {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -69,7 +72,7 @@ impl Backing {
             .force_path_style(true)
             .build();
         let client = aws_sdk_s3::Client::from_conf(config);
-        client.create_bucket().bucket(&self.bucket).send().await.context("make the bucket")?;
+        client.create_bucket().bucket(name).send().await.with_context(|| format!("make bucket {name}"))?;
         Ok(())
     }
 
@@ -89,6 +92,29 @@ impl Backing {
         (queue, store)
     }
 
+    /// What the names of everything of a fleet on the broker begin with.
+    fn scope(&self, fleet: &str) -> String {
+        format!("scrapefleet.{}.{fleet}", self.namespace)
+    }
+
+    /// The names of all queues and exchanges that the broker has of a fleet.
+    pub async fn on_the_broker(&self, fleet: &str) -> Result<Vec<String>> {
+        let client = reqwest::Client::builder().timeout(ANSWERED_WITHIN).build()?;
+        let scope = self.scope(fleet);
+        let of_the_fleet = |name: &&str| {
+            name.strip_prefix(&scope).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        };
+        let mut names = Vec::new();
+        for kind in ["queues", "exchanges"] {
+            let url = format!("http://{}/api/{kind}/%2F?columns=name", self.management.address());
+            let answer = client.get(url).basic_auth(BROKER[0], Some(BROKER[1])).send().await?;
+            let all: Vec<Value> = answer.error_for_status()?.json().await?;
+            let all = all.iter().filter_map(|it| it["name"].as_str());
+            names.extend(all.filter(of_the_fleet).map(str::to_owned));
+        }
+        Ok(names)
+    }
+
     /// The queue of a fleet, as a person outside the cluster reaches it.
     pub async fn queue(&self, fleet: &str, lanes: Vec<LaneName>) -> Result<rabbitmq::RabbitMq> {
         let options = rabbitmq::Options {
@@ -97,7 +123,7 @@ impl Backing {
             username: BROKER[0].to_owned(),
             password: rabbitmq::Password::new(BROKER[1].to_owned()),
             ca: None,
-            scope: format!("scrapefleet.{}.{fleet}", self.namespace),
+            scope: self.scope(fleet),
             lanes,
             copies: None,
             longest_hold: Duration::from_mins(105),

@@ -137,12 +137,21 @@ impl Fleet {
         self.status_when("is idle", limit, idle).await.map(drop)
     }
 
+    /// All its pods, whatever has become of them.
+    pub async fn all_pods(&self) -> Result<Vec<Pod>> {
+        self.listed(&format!("scrapefleet.io/fleet={}", self.name)).await
+    }
+
+    async fn listed(&self, labels: &str) -> Result<Vec<Pod>> {
+        let pods = self.space.api::<Pod>();
+        let list = ListParams::default().labels(labels);
+        Ok(within(CALL_WITHIN, "list pods", pods.list(&list)).await??.items)
+    }
+
     /// Its pods in this role (`bot` or `watcher`) that have neither ended nor been told to.
     pub async fn pods(&self, role: &str) -> Result<Vec<Pod>> {
         let labels = format!("scrapefleet.io/fleet={},scrapefleet.io/role={role}", self.name);
-        let pods = self.space.api::<Pod>();
-        let list = ListParams::default().labels(&labels);
-        let mut found = within(CALL_WITHIN, "list pods", pods.list(&list)).await??.items;
+        let mut found = self.listed(&labels).await?;
         let phase = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.clone());
         found.retain(|pod| {
             let ended = matches!(phase(pod).as_deref(), Some("Failed" | "Succeeded"));
@@ -165,11 +174,14 @@ impl Fleet {
         Ok(uids)
     }
 
-    /// The ledger, computed from outside; it must balance.
-    pub async fn balanced_ledger(&self, backing: &Backing) -> Result<Ledger> {
-        let ledger = self.ledger_of(&self.get().await?, backing).await?;
-        ensure!(ledger.balances(), "the ledger does not balance: {}", serde_json::to_string(&ledger)?);
-        Ok(ledger)
+    /// What the ledger is made of, computed from outside; it must balance.
+    pub async fn balanced(&self, backing: &Backing) -> Result<Findings> {
+        let findings = self.findings_of(&self.get().await?, backing).await?;
+        let ledger = Ledger::of(findings.clone());
+        let shown = serde_json::to_string(&ledger)?;
+        ensure!(ledger.balances(), "the ledger does not balance: {shown}");
+        println!("{}: {shown}", self.name);
+        Ok(findings)
     }
 
     /// The ledger of the fleet as it was applied, also when it is gone.

@@ -8,10 +8,14 @@ use kube::api::{Api, AttachParams, ListParams};
 use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
-use crate::space::Space;
+use crate::{forward::Forward, space::Space};
 
 /// How long a command in a container may take.
 const EXEC_WITHIN: Duration = Duration::from_secs(30);
+/// How long a program may take to say how it is; it says so from memory.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
+/// The port of every program of the product: it is part of what is asked of them.
+const PORT: u16 = 8080;
 
 /// The name pods use for one of the images of `images/`.
 #[must_use]
@@ -94,6 +98,16 @@ impl Space {
             Ok(pods.get_opt(pod).await?.filter(|pod| wanted(pod)))
         })
         .await
+    }
+
+    /// What a program of the product says in a pod at `status`, `metrics` and the like.
+    pub async fn ask(&self, pod: &str, path: &str) -> Result<String> {
+        let way = Forward::open(self.api(), pod, PORT).await?;
+        let client = reqwest::Client::builder().timeout(ANSWERED_WITHIN).build()?;
+        let asked = client.get(format!("http://{}/{path}", way.address())).send();
+        let answer = asked.await.and_then(reqwest::Response::error_for_status);
+        let answer = answer.with_context(|| format!("ask {pod} for /{path}"))?;
+        Ok(answer.text().await?)
     }
 
     /// Runs a command in a container of a pod and waits until it has ended.

@@ -2,10 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
+use scrapefleet_cli::ledger::Findings;
 use scrapefleet_local_tests::truth;
 use scrapefleet_store::Artifact;
 use scrapefleet_test_site::GroundTruth;
@@ -36,8 +38,8 @@ const FINISHES_WITHIN: Duration = Duration::from_mins(2);
 
 /// A site, a broker, a bucket and a fleet between them.
 pub struct Scene {
-    /// The site.
-    pub site: Site,
+    /// The site. Scenes side by side share one.
+    pub site: Arc<Site>,
     /// The broker and the bucket.
     pub backing: Backing,
     /// The fleet.
@@ -64,11 +66,37 @@ impl Scene {
         Box::pin(Self::without_play(space, Players::default(), more)).await
     }
 
+    /// The same as [`Scene::start`] in a namespace where every pod of the fleet must be `restricted`.
+    pub async fn start_restricted(space: &Space, more: &Value) -> Result<Self> {
+        let (site, backing) = Box::pin(Self::set(space, Players::default())).await?;
+        space.refuse_unrestricted().await?;
+        let scene = Box::pin(Self::of(space, site, backing, more)).await?;
+        scene.site.resume_players().await?;
+        Ok(scene)
+    }
+
+    /// A fleet of the same name in another namespace that scrapes the same site, where nobody may play yet.
+    pub async fn beside(&self, space: &Space, more: &Value) -> Result<Self> {
+        let backing = Backing::make(space).await?;
+        Box::pin(Self::of(space, Arc::clone(&self.site), backing, more)).await
+    }
+
     async fn without_play(space: &Space, players: Players, more: &Value) -> Result<Self> {
+        let (site, backing) = Box::pin(Self::set(space, players)).await?;
+        Box::pin(Self::of(space, site, backing, more)).await
+    }
+
+    /// Installs the operator; a site where nobody plays, a broker and a bucket.
+    async fn set(space: &Space, players: Players) -> Result<(Arc<Site>, Backing)> {
         operator::install().await?;
         let site = Site::start(space, players.pairs, players.choice);
         let (site, backing) = tokio::try_join!(site, Backing::make(space))?;
         site.stop_players().await?;
+        Ok((Arc::new(site), backing))
+    }
+
+    /// Applies a fleet, and waits until it watches.
+    async fn of(space: &Space, site: Arc<Site>, backing: Backing, more: &Value) -> Result<Self> {
         let before = site.battles().await?.into_iter().map(|battle| battle.id).collect();
         let fleet = Fleet::showdown(space, "showdown", site.url(), &backing, more).await?;
         let scene = Self { site, backing, fleet, before };
@@ -89,18 +117,21 @@ impl Scene {
     /// Lets every battle end and the fleet finish; then every public battle is stored once and as the server logged
     /// it, at least `least` of them, and the ledger balances.
     pub async fn check(&self, least: usize) -> Result<()> {
-        let truth = self.finish().await?;
-        let compared = truth::compare_all(&self.artifacts().await?, &truth)?;
-        ensure!(compared >= least, "only {compared} battles were there to compare");
-        Ok(())
+        let (truth, _) = self.finish().await?;
+        self.compare(&truth, least).await
     }
 
-    /// The same where the fleet could not see every battle.
-    pub async fn check_stored(&self, least: usize) -> Result<()> {
-        let truth = self.finish().await?;
-        let stored = self.artifacts().await?;
-        let seen: Vec<_> = truth.into_iter().filter(|battle| stored.contains_key(&battle.id)).collect();
-        let compared = truth::compare_all(&stored, &seen)?;
+    /// The same where the fleet could not see every battle: every one that it has ever discovered is stored.
+    pub async fn check_discovered(&self, least: usize) -> Result<()> {
+        let (mut truth, findings) = self.finish().await?;
+        let discovered: BTreeSet<_> = findings.discovered.iter().map(ToString::to_string).collect();
+        truth.retain(|battle| discovered.contains(&battle.id));
+        self.compare(&truth, least).await
+    }
+
+    /// What is stored equals these, at least `least` of them.
+    async fn compare(&self, truth: &[GroundTruth], least: usize) -> Result<()> {
+        let compared = truth::compare_all(&self.artifacts().await?, truth)?;
         ensure!(compared >= least, "only {compared} battles were there to compare");
         Ok(())
     }
@@ -115,12 +146,10 @@ impl Scene {
         self.backing.artifacts().await
     }
 
-    /// The same once the ledger balances, too.
-    async fn finish(&self) -> Result<Vec<GroundTruth>> {
+    /// The same once the ledger balances, too, and what that is made of.
+    async fn finish(&self) -> Result<(Vec<GroundTruth>, Findings)> {
         let truth = self.wind_down(FINISHES_WITHIN).await?;
-        let ledger = self.fleet.balanced_ledger(&self.backing).await?;
-        println!("{}: {}", self.fleet.name, serde_json::to_string(&ledger)?);
-        Ok(truth)
+        Ok((truth, self.fleet.balanced(&self.backing).await?))
     }
 
     /// Lets every battle end; what the server logged since the fleet watches, once the fleet has nothing to do any more.

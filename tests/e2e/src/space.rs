@@ -9,14 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use futures::FutureExt as _;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config, Resource};
+use kube::{Client, Config, Error, Resource};
 use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
-use crate::{await_condition, evidence};
+use crate::{await_condition, evidence, pod};
 
 /// How long making or deleting one object may take.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
@@ -104,6 +104,25 @@ impl Space {
         within(CALL_WITHIN, "delete a namespace", api.delete(&self.namespace, &DeleteParams::default()))
             .await??;
         Ok(())
+    }
+
+    /// Has the API server refuse every pod, from now on, that does not meet the pod security standard `restricted`.
+    pub async fn refuse_unrestricted(&self) -> Result<()> {
+        let api: Api<Namespace> = Api::all(self.client.clone());
+        let labels =
+            json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "restricted" } } });
+        let (patch, labels) = (PatchParams::default(), Patch::Merge(labels));
+        within(CALL_WITHIN, "label a namespace", api.patch(&self.namespace, &patch, &labels)).await??;
+        let unrestricted: Pod =
+            serde_json::from_value(pod::pod_of("unrestricted", &json!([pod::container("main", "true")])))?;
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        self.until("a pod that may do too much is refused", CALL_WITHIN, async || {
+            match self.api::<Pod>().create(&dry_run, &unrestricted).await {
+                Err(Error::Api(refusal)) if refusal.message.contains("PodSecurity") => Ok(Some(())),
+                answer => answer.map(|_| None).map_err(Into::into),
+            }
+        })
+        .await
     }
 
     /// The objects of one kind in this namespace.

@@ -33,6 +33,11 @@ const LEFT_TO_THE_OPERATOR: [&str; 6] = [
 /// What is two fleets to kubectl, each created by itself, and to the API server the first of them.
 const OF_SEVERAL_DOCUMENTS: &str = "two-documents";
 
+/// What the API server names in other words than the path: for a rule on a name it has no path, and what the command line shows
+/// of a key is cut and escaped.
+const NAMED_OTHERWISE: [(&str, &str); 2] =
+    [("long-name", "a name of 1 to 63 lower-case letters"), ("hostile-key", "[2Jyyyyyyyy")];
+
 /// What the API server says of a manifest that nobody is to keep; none: nothing against it.
 async fn answer(space: &Space, manifest: &[u8]) -> Result<Option<String>> {
     // As `kubectl create` does; by server-side apply an unknown field is an error of the server itself.
@@ -67,17 +72,45 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The fields that the command line names: each line is `FIELD: found …`.
+/// The fields that the command line names: each line is `FIELD: found …`. None where the document as a whole cannot be read.
 fn named_by_us(manifest: &Path) -> Result<BTreeSet<String>> {
     let said = std::fs::read_to_string(manifest.with_extension("txt"))?;
     let field = |line: &str| line.split_once(": found ").map(|(field, _)| field.to_owned());
-    Ok(said.lines().filter_map(field).collect())
+    let is_path = |field: &String| matches!(field.split('.').next(), Some("spec" | "metadata"));
+    Ok(said.lines().filter_map(field).filter(is_path).collect())
 }
 
-/// Whether an answer names one of these fields, or what it is part of.
-fn names_one(answer: &str, fields: &BTreeSet<String>) -> bool {
-    let parts = |field: &String| field.split('.').skip(1).last().unwrap_or_default().to_owned();
-    fields.is_empty() || fields.iter().any(|field| answer.contains(field) || answer.contains(&parts(field)))
+/// Whether an answer to a manifest names what is wrong with it.
+fn names_what_is_wrong(answer: &str, name: &str, fields: &BTreeSet<String>) -> bool {
+    let otherwise = NAMED_OTHERWISE.into_iter().find(|(known, _)| *known == name);
+    otherwise
+        .map_or_else(|| fields.is_empty() || names_one(answer, fields), |(_, words)| answer.contains(words))
+}
+
+/// Whether a text names one of these fields, by its whole path.
+fn names_one(text: &str, fields: &BTreeSet<String>) -> bool {
+    let goes_on = |next: char| next.is_alphanumeric() || matches!(next, '.' | '[' | '_' | '-');
+    let began = |last: char| last.is_alphanumeric() || matches!(last, '.' | ']' | '_' | '-');
+    fields.iter().any(|field| {
+        let mut found = text.match_indices(field.as_str());
+        found.any(|(at, _)| !text[..at].ends_with(began) && !text[at + field.len()..].starts_with(goes_on))
+    })
+}
+
+#[test]
+fn only_its_whole_path_names_a_field() {
+    let fields = BTreeSet::from(["spec.bots.max".to_owned(), "spec.lanes[0]".to_owned()]);
+    for (text, named) in [
+        (r#""demo" is invalid: [spec.bots.max: Invalid value: 3: too few"#, true),
+        (r#"unknown field "spec.lanes[0]""#, true),
+        ("the largest number, max, is wrong", false),
+        ("spec.bots.maximum: Invalid value", false),
+        ("old.spec.bots.max: Invalid value", false),
+        ("spec.lanes[0].name: Required value", false),
+        ("spec.bots: Invalid value", false),
+    ] {
+        assert_eq!(names_one(text, &fields), named, "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +128,7 @@ async fn what_is_wrong_as_a_file_is_wrong_on_the_api_server() -> Result<()> {
             }
             match answer(&space, &manifest).await.with_context(|| name.to_owned())? {
                 None => _ = accepted.insert(name.to_owned()),
-                Some(said) if names_one(&said, &named_by_us(&file)?) => refused += 1,
+                Some(said) if names_what_is_wrong(&said, name, &named_by_us(&file)?) => refused += 1,
                 Some(said) => unnamed.push(format!("{name}: {said}")),
             }
         }

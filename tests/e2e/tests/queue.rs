@@ -10,10 +10,10 @@ mod broker;
 
 use std::time::Duration;
 
-use broker::{Broker, lane, task};
+use broker::{Broker, lane, task, tls::Authority};
 use scrapefleet_policy::within;
 use scrapefleet_queue::{
-    QueueError, TaskQueue as _,
+    Depth, QueueError, TaskQueue as _,
     contract::Harness as _,
     rabbitmq::{self, Options, Password},
 };
@@ -39,6 +39,66 @@ async fn a_broker_that_is_not_there_is_unreachable_with_its_address() {
     let error = rabbitmq::connect(options).await.unwrap_err();
     let expected = format!("127.0.0.1:{port}");
     assert!(matches!(&error, QueueError::Unreachable(why) if why.contains(&expected)), "{error}");
+}
+
+/// Longer than the broker takes to count what is in a queue.
+const COUNTED_WITHIN: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_with_an_authority_of_its_own_is_used() {
+    let broker = Broker::start().await;
+    let (options, _veils) = broker.behind_tls(&Authority::new()).await;
+    let queue = rabbitmq::connect(options).await.unwrap();
+    assert_eq!(queue.publish(vec![task("secret", "default")]).await.unwrap().new, 1);
+    let mut consumer = queue.consume(broker::options(1, &["default"])).await.unwrap();
+    let mut claim = within(Duration::from_secs(5), "the task", consumer.next()).await.unwrap().unwrap();
+    assert_eq!(claim.task().id.as_str(), "secret");
+    let held = Depth { held: 1, ..Depth::default() };
+    let counted = async {
+        while queue.depth().await.unwrap() != held {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    within(COUNTED_WITHIN, "the depth", counted).await.unwrap();
+    claim.ack().await.unwrap();
+    assert!(queue.pending().await.unwrap().is_empty());
+    queue.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_of_another_authority_is_refused_with_the_key_that_lacks() {
+    let broker = Broker::start().await;
+    let (options, _veils) = broker.behind_tls(&Authority::new()).await;
+    let at = options.url.trim_start_matches("amqps://").trim_end_matches("/%2f").to_owned();
+    for ca in [Some(Authority::new().pem), None] {
+        let error = rabbitmq::connect(Options { ca: ca.clone(), ..options.clone() }).await.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, QueueError::Refused(_)), "{text}");
+        for part in [at.as_str(), "invalid peer certificate", "`ca.crt` in the Secret"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        // The same where only the management API has such a certificate.
+        let plain = Options { url: broker.options().url, ca, ..options.clone() };
+        let queue = rabbitmq::connect(plain).await.unwrap();
+        let text = queue.depth().await.unwrap_err().to_string();
+        queue.close().await.unwrap();
+        let management = options.management_url.as_deref().unwrap();
+        for part in [management, "invalid peer certificate", "`ca.crt` in the Secret"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_authority_that_cannot_be_read_is_refused_with_its_key() {
+    let broker = Broker::start().await;
+    let (options, _veils) = broker.behind_tls(&Authority::new()).await;
+    for ca in ["", "no PEM at all", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        let error = rabbitmq::connect(Options { ca: Some(ca.into()), ..options.clone() }).await.unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, QueueError::Refused(_)), "{text}");
+        assert!(text.contains("`ca.crt`") && text.contains("correct it in the Secret"), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 use lapin::ErrorKind;
 
+use super::trust;
 use crate::QueueError;
 
 /// Reply codes of AMQP 0-9-1.
@@ -26,6 +27,9 @@ pub(super) fn is_locked(error: &lapin::Error) -> bool {
 
 /// An error of a call to the broker at `address`. What trying again cannot mend is a refusal, the rest unreachable.
 pub(super) fn of(address: &str, what: &str, error: &lapin::Error) -> QueueError {
+    if let Some(advice) = trust::advice(error) {
+        return QueueError::Refused(format!("the broker at {address}: {what}: {error}: {advice}"));
+    }
     match answer(error) {
         Some((ACCESS_REFUSED, text)) => QueueError::Refused(format!(
             "the broker at {address} does not let us {what}: {text}. Check the user name and password, and that the \
@@ -53,6 +57,8 @@ pub(super) fn unreachable(address: &str, what: &str, why: &str) -> QueueError {
 
 #[cfg(test)]
 mod tests {
+    use std::{io, sync::Arc};
+
     use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPHardError, AMQPSoftError};
 
     use super::*;
@@ -87,6 +93,18 @@ mod tests {
             "{said}"
         );
         assert!(found.is_refusal());
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_refused_and_says_where_to_give_its_authority() {
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let error = io::Error::new(io::ErrorKind::InvalidData, untrusted);
+        let found = of("mq:5671", "connect", &ErrorKind::IOError(Arc::new(error)).into());
+        assert!(
+            matches!(&found, QueueError::Refused(said) if said.contains("mq:5671: connect")
+                && said.contains("invalid peer certificate") && said.contains("`ca.crt` in the Secret")),
+            "{found}"
+        );
     }
 
     #[test]

@@ -12,13 +12,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject as _},
-};
+use rustls::{ClientConfig, RootCertStore};
 use scrapefleet_policy::within;
 
-use super::Options;
+use super::{Options, options::Address, trust};
 
 /// How long one request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(10);
@@ -36,12 +33,12 @@ pub(super) struct Http {
 
 impl Http {
     /// A client for the user of `options`; why not, when password or certificates cannot be used. Nothing is asked yet.
-    pub(super) fn of(options: &Options) -> Result<Self, String> {
+    pub(super) fn of(options: &Options, address: &Address) -> Result<Self, String> {
         let both = format!("{}:{}", options.username, options.password.reveal());
         let encoded = format!("Basic {}", BASE64_STANDARD.encode(both));
         let mut authorization = HeaderValue::from_str(&encoded).map_err(|error| error.to_string())?;
         authorization.set_sensitive(true);
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls(options.ca.as_deref())?);
+        let tls = HttpsConnectorBuilder::new().with_tls_config(tls(options, address)?);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
@@ -56,10 +53,10 @@ impl Http {
         (*request.method_mut(), *request.uri_mut()) = (method, uri);
         request.headers_mut().insert(header::AUTHORIZATION, self.authorization.clone());
         let answer = async {
-            let answer = self.client.request(request).await.map_err(|error| innermost(&error))?;
+            let answer = self.client.request(request).await.map_err(|error| said(&error))?;
             let status = answer.status();
             let body = Limited::new(answer.into_body(), LARGEST).collect().await;
-            Ok((status, body.map_err(|error| innermost(&*error))?.to_bytes()))
+            Ok((status, body.map_err(|error| said(&*error))?.to_bytes()))
         };
         within(REQUEST_WITHIN, "a request to the management API", answer)
             .await
@@ -67,25 +64,24 @@ impl Http {
     }
 }
 
-/// Trust in the machine's authorities and those of `ca`.
-fn tls(ca: Option<&[u8]>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default()) {
-        let refuse = |error: &dyn Error| format!("the authorities' certificates: {error}");
-        roots.add(certificate.map_err(|e| refuse(&e))?).map_err(|e| refuse(&e))?;
-    }
+/// Trust in the machine's authorities and those of the options; without TLS none are needed, and none are read.
+fn tls(options: &Options, address: &Address) -> Result<ClientConfig, String> {
+    let is_used = address.tls || address.management.starts_with("https:");
+    let roots = if is_used { trust::authorities(options.ca.as_deref())? } else { RootCertStore::empty() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The innermost error says what happened, such as that the connection was refused.
-fn innermost(error: &(dyn Error + 'static)) -> String {
+/// What happened, such as that the connection was refused: the innermost error says it. And what to do, where that is known.
+fn said(error: &(dyn Error + 'static)) -> String {
     let mut source = error;
     while let Some(inner) = source.source() {
         source = inner;
     }
-    source.to_string()
+    match trust::advice(error) {
+        Some(advice) => format!("{source}: {advice}"),
+        None => source.to_string(),
+    }
 }

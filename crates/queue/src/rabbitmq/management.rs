@@ -92,7 +92,7 @@ impl std::fmt::Debug for Management {
 impl Management {
     /// A client; refused when the certificates cannot be read. Nothing is asked yet.
     pub(super) fn of(options: &Options, address: &Address) -> Result<Self, QueueError> {
-        let http = Http::of(options).map_err(|why| {
+        let http = Http::of(options, address).map_err(|why| {
             QueueError::Refused(format!("the management API at {}: {why}", address.management))
         })?;
         let vhost = utf8_percent_encode(&address.vhost, NON_ALPHANUMERIC).to_string();

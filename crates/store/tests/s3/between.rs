@@ -26,12 +26,17 @@ const ASKED_WITHIN: Duration = Duration::from_secs(20);
 /// The largest body that is passed on.
 const MAX_BODY: usize = 300 << 20;
 
+/// The largest body that is kept with its request.
+const KEPT_BODY: usize = 4 << 10;
+
 /// A request as it is judged.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
+    /// Its body, unless it is long.
+    pub(crate) body: Bytes,
 }
 
 /// What becomes of a request.
@@ -109,7 +114,8 @@ impl Between {
             async move {
                 let (head, body) = request.into_parts();
                 let body = axum::body::to_bytes(body, MAX_BODY).await.unwrap_or_default();
-                let asked = Asked { method: head.method, uri: head.uri, headers: head.headers };
+                let kept = if body.len() <= KEPT_BODY { body.clone() } else { Bytes::new() };
+                let asked = Asked { method: head.method, uri: head.uri, headers: head.headers, body: kept };
                 let deed = {
                     let seen = seen.lock().unwrap();
                     let before = seen.borrow().len();

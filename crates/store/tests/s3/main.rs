@@ -14,6 +14,7 @@ use scrapefleet_store::{
     s3, store_contract,
 };
 
+mod addressing;
 mod between;
 mod connecting;
 mod large;

@@ -98,6 +98,8 @@ impl Minio {
             .arg(folder.join("data"))
             .envs([("MINIO_ROOT_USER", &user), ("MINIO_ROOT_PASSWORD", &password)])
             .envs([("MINIO_BROWSER", "off"), ("MINIO_UPDATE", "off"), ("MINIO_SITE_REGION", region)])
+            // Buckets may be named in the path, and in the host before this.
+            .env("MINIO_DOMAIN", "localhost")
             .env("HOME", &folder)
             .stdin(Stdio::piped())
             .spawn()

@@ -81,6 +81,43 @@ async fn the_identity_of_a_pod_is_used() {
 }
 
 #[tokio::test]
+async fn a_web_identity_is_used() {
+    const ROLE: &str = "arn:aws:iam::123456789012:role/scraper";
+    if play().await {
+        return;
+    }
+    // As STS answers it, to whoever has a token that the cluster signed for the pod's service account.
+    let (server, options) = (minio::plain(), minio::plain().bucket().await);
+    let answer = format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+         <AccessKeyId>{}</AccessKeyId><SecretAccessKey>{}</SecretAccessKey><SessionToken></SessionToken>\
+         <Expiration>2100-01-01T00:00:00Z</Expiration>\
+         </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+        server.user, server.password
+    );
+    // MinIO takes no token with keys of its own; an empty one is none.
+    let mut sts = Options { endpoint: Some("http://127.0.0.1:1".to_owned()), ..Options::bucket("sts") };
+    let answer: &'static str = answer.leak();
+    let between = Between::of(&mut sts, move |_, _| Deed::Answer(200, answer)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, "signed-by-the-cluster").unwrap();
+    let environment = [
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_ROLE_ARN", ROLE),
+        ("AWS_ENDPOINT_URL_STS", &between.endpoint),
+    ];
+    let said = open(&options, "a_web_identity_is_used", &environment).await;
+    assert!(said.contains("opened S3Store"), "{said}");
+    let asked = between.asked();
+    let asked = String::from_utf8_lossy(&asked[0].body);
+    let role = ROLE.replace(':', "%3A").replace('/', "%2F");
+    for part in ["AssumeRoleWithWebIdentity", "WebIdentityToken=signed-by-the-cluster", &role] {
+        assert!(asked.contains(part), "{part}: {asked}");
+    }
+}
+
+#[tokio::test]
 async fn a_platform_without_credentials_is_told() {
     if play().await {
         return;

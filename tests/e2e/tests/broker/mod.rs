@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "shared by binaries that use parts of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub(crate) mod tls;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use scrapefleet_queue::contract::Harness;
 use scrapefleet_queue::rabbitmq::{self, MAX_DELIVERIES, Options, Password, RabbitMq};
 use scrapefleet_queue::{ConsumerOptions, Lane, Task, TaskQueue};
 use serde_json::{Value, json};
+use tls::{Authority, Veil};
 
 /// Names a broker outside the cluster, how to restart it, and its `rabbitmqctl`.
 const GIVEN: &str = "SCRAPEFLEET_E2E_RABBITMQ";
@@ -33,6 +36,7 @@ const LANES: [&str; 10] = ["default", "a", "b", "slow", "fast", "heavy", "light"
 pub(crate) struct Broker {
     options: Options,
     target: SocketAddr,
+    management: SocketAddr,
     /// The way of the present process, and its queue.
     cable: Cable,
     queue: RabbitMq,
@@ -58,11 +62,24 @@ impl Broker {
         };
         let options = through(&cable, &options);
         let queue = rabbitmq::connect(options.clone()).await.unwrap();
-        Self { options, target, cable, queue, _forwards: forwards }
+        Self { options, target, management, cable, queue, _forwards: forwards }
     }
 
     pub(crate) fn options(&self) -> Options {
         self.options.clone()
+    }
+
+    /// The same where AMQP and the management API speak TLS, with certificates of this authority, which is trusted.
+    pub(crate) async fn behind_tls(&self, authority: &Authority) -> (Options, [Veil; 2]) {
+        let amqp = Veil::before(self.target, authority).await;
+        let management = Veil::before(self.management, authority).await;
+        let options = Options {
+            url: format!("amqps://{}/%2f", amqp.address()),
+            management_url: Some(format!("https://{}", management.address())),
+            ca: Some(authority.pem.clone()),
+            ..self.options()
+        };
+        (options, [amqp, management])
     }
 
     pub(crate) fn rabbit(&self) -> &RabbitMq {
