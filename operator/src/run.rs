@@ -107,6 +107,7 @@ fn context(
         removal,
         metrics,
         clock,
+        pod: options.identity.clone(),
     }
 }
 

@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{CALL, code, words};
 use crate::{
     build::{Made, build_pod},
+    failpoint::{Failpoint, Step},
     names,
     observe::Supply,
     plan::{Action, Images, Revisions, Share, WhyCreate, WhyDelete},
@@ -91,6 +92,8 @@ pub struct Apply<'a> {
     pub removal: &'a dyn QueueRemoval,
     /// What is to be deleted with the fleet; none where the broker is not known.
     pub doomed: Option<Doomed>,
+    /// Where a test has this operator die.
+    pub failpoint: Failpoint<'a>,
 }
 
 impl Apply<'_> {
@@ -98,8 +101,12 @@ impl Apply<'_> {
     pub async fn all(&self, actions: Vec<Action>) -> Applied {
         let mut applied = Applied::default();
         for action in actions {
+            self.failpoint.pass(Step::Before(&action));
             match self.one(&action).await {
-                Ok(()) => applied.done.push(action),
+                Ok(()) => {
+                    self.failpoint.pass(Step::After(&action));
+                    applied.done.push(action);
+                }
                 Err(failed) => {
                     applied.failed = Some(failed);
                     break;
