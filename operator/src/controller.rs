@@ -64,6 +64,8 @@ pub struct Context {
     pub metrics: OperatorMetrics,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The name of this operator's pod.
+    pub pod: String,
 }
 
 /// Namespace and name of a fleet.

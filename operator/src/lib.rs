@@ -17,6 +17,7 @@ pub mod api;
 pub mod broker;
 pub mod build;
 pub mod controller;
+pub mod failpoint;
 mod http;
 pub mod lease;
 pub mod metrics;

@@ -103,6 +103,7 @@ fn context(
         removal,
         metrics,
         clock,
+        pod: options.identity.clone(),
     }
 }
 

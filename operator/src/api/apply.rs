@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{CALL, code, words};
 use crate::{
     build::{Made, build_pod},
+    failpoint::{Failpoint, Step},
     names,
     observe::{Data, Supply},
     plan::{Action, Images, Revisions, Share, WhyCreate, WhyDelete},
@@ -106,6 +107,8 @@ pub struct Apply<'a> {
     pub removal: &'a dyn QueueRemoval,
     /// What is to be deleted with the fleet; none where the broker is not known.
     pub doomed: Option<Doomed>,
+    /// Where a test has this operator die.
+    pub failpoint: Failpoint<'a>,
 }
 
 impl Apply<'_> {
@@ -113,8 +116,10 @@ impl Apply<'_> {
     pub async fn all(&self, actions: Vec<Action>) -> Applied {
         let mut applied = Applied::default();
         for action in actions {
+            self.failpoint.pass(Step::Before(&action));
             match self.one(&action).await {
                 Ok(left) => {
+                    self.failpoint.pass(Step::After(&action));
                     applied.left = left.or(applied.left);
                     applied.done.push(action);
                 }

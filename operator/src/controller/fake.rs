@@ -9,15 +9,16 @@ use std::{
 use axum::{
     Json, Router,
     body::{Body, Bytes},
-    extract::{Path, Query, State},
+    extract::{Path, Query, Request, State},
     http::StatusCode,
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, patch, post},
 };
 use futures::{StreamExt as _, future, stream};
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 /// Namespace of everything here.
 pub(super) const SPACE: &str = "space";
@@ -29,6 +30,16 @@ pub(super) struct FakeServer(Arc<Fake>);
 struct Fake {
     state: Mutex<Stored>,
     changes: broadcast::Sender<(&'static str, Value)>,
+    death: Notify,
+}
+
+/// How far a request had come when who made it was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Death {
+    /// It had not reached the server.
+    BeforeItsEffect,
+    /// It was done, and its answer reached nobody.
+    AfterItsEffect,
 }
 
 #[derive(Default)]
@@ -40,13 +51,16 @@ struct Stored {
     refuses_pods: bool,
     /// Plurals whose watches fail.
     unwatched: BTreeSet<&'static str>,
+    /// How many requests of looks are answered before the one that kills who makes it.
+    deadly: Option<(usize, Death)>,
 }
 
 type Asked = Query<BTreeMap<String, String>>;
 
 impl FakeServer {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Fake { state: Mutex::default(), changes: broadcast::channel(1000).0 }))
+        let (state, changes) = (Mutex::default(), broadcast::channel(1000).0);
+        Self(Arc::new(Fake { state, changes, death: Notify::new() }))
     }
 
     pub(super) fn client(&self) -> Client {
@@ -71,6 +85,7 @@ impl FakeServer {
             )
             .route(&format!("{pods}/{{name}}"), patch(patch_pod).delete(delete_pod))
             .route("/apis/events.k8s.io/v1/namespaces/space/events", post(tell))
+            .layer(middleware::from_fn_with_state(self.clone(), answer_or_kill))
             .with_state(self.clone());
         Client::new(router, SPACE)
     }
@@ -124,6 +139,29 @@ impl FakeServer {
         let _ = self.0.changes.send((plural, Value::Null));
     }
 
+    /// The request that a look makes after so many others gets no answer any more.
+    pub(super) fn die_at(&self, after: usize, death: Death) {
+        self.lock().deadly = Some((after, death));
+    }
+
+    /// Waits until that request was made.
+    pub(super) async fn died(&self) {
+        self.0.death.notified().await;
+    }
+
+    /// Whether a request is that one. What the caches ask for names no namespace: it is no part of a look.
+    fn is_deadly(&self, path: &str) -> Option<Death> {
+        let mut state = self.lock();
+        let (left, death) = state.deadly.take_if(|_| path.contains("/namespaces/"))?;
+        match left.checked_sub(1) {
+            Some(left) => {
+                state.deadly = Some((left, death));
+                None
+            }
+            None => Some(death),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Stored> {
         self.0.state.lock().unwrap()
     }
@@ -157,6 +195,18 @@ impl FakeServer {
         let ours = ours.take_while(|(_, change)| future::ready(!change.is_null()));
         Body::from_stream(ours.map(|(_, change)| Ok::<_, Infallible>(format!("{change}\n")))).into_response()
     }
+}
+
+async fn answer_or_kill(State(server): State<FakeServer>, request: Request, next: Next) -> Response {
+    let death = server.is_deadly(request.uri().path());
+    if death != Some(Death::BeforeItsEffect) {
+        let answer = next.run(request).await;
+        if death.is_none() {
+            return answer;
+        }
+    }
+    server.0.death.notify_one();
+    future::pending().await
 }
 
 fn refusal(code: u16, message: &str) -> Response {

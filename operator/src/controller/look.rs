@@ -12,6 +12,7 @@ use super::{Context, Key, PERIOD, Trouble, telling};
 use crate::{
     Observed,
     api::{Applied, Apply, CALL, Doomed, Failed, words},
+    failpoint::{Failpoint, Step},
     names,
     observe::{Heard, Outside, Supply, Target, ends_by, lanes, observe},
     plan::{Action, Depth, Fleet, ObservedPod, Plan, Situation, plan, share_of_new},
@@ -56,6 +57,7 @@ impl Look<'_> {
             let live = self.list().await?;
             seen = self.see(&live.iter().collect::<Vec<_>>());
             planned = plan(&self.situation(&seen, &prepared), &session.memory);
+            self.failpoint().pass(Step::Planned);
         }
         let applied = self.apply(&seen, &prepared, &planned).await;
         if let Some(left) = &applied.left {
@@ -75,6 +77,11 @@ impl Look<'_> {
             Some(Failed::Conflict { .. }) => Ok(PERIOD / 4),
             Some(failed) => Err(Trouble(failed.to_string())),
         }
+    }
+
+    /// Where a test has this operator die.
+    fn failpoint(&self) -> Failpoint<'_> {
+        Failpoint::of(self.fleet, &self.context.pod)
     }
 
     /// Whether it is being deleted and nothing of ours keeps it.
@@ -164,6 +171,7 @@ impl Look<'_> {
             share: share_of_new(&self.situation(seen, prepared), planned),
             removal: &*self.context.removal,
             doomed: self.doomed(seen),
+            failpoint: self.failpoint(),
         };
         let applied = apply.all(planned.actions.clone()).await;
         tracing::info!(namespace = self.key.0, fleet = self.key.1, done = ?applied.done, failed = ?applied.failed, "applied");
@@ -212,7 +220,11 @@ impl Look<'_> {
         };
         let after = status(&view, &before);
         if session.writer.is_due(&after, &cached, seen.now) {
+            // Numbers are written all the time: a look that a test is about has done something.
+            let failpoint = if applied.done.is_empty() { Failpoint::default() } else { self.failpoint() };
+            failpoint.pass(Step::BeforeStatus);
             telling::write(self.context, self.key, &after).await?;
+            failpoint.pass(Step::AfterStatus);
             session.writer.written(after.clone(), seen.now);
             self.context.announcer.announce(self.fleet, &applied.done, &before, &after).await;
         } else {

@@ -1,5 +1,7 @@
 //! Looks at fleets of an API server in memory. Time is virtual.
 
+mod deaths;
+
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},
@@ -10,6 +12,7 @@ use scrapefleet_api::queue::OnDelete;
 use scrapefleet_policy::ManualClock;
 use scrapefleet_telemetry::Metrics;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::{
     fake::{FakeServer, SPACE},
@@ -47,6 +50,31 @@ struct Scene {
     context: Arc<Context>,
     clock: ManualClock,
     removals: Arc<Removals>,
+    /// Ends with the scene.
+    _feed: JoinSet<()>,
+}
+
+/// An operator that knows what the caches have, and has looked at nothing yet.
+fn operator(
+    server: &FakeServer,
+    caches: &Caches,
+    removals: &Arc<Removals>,
+    clock: &ManualClock,
+) -> Arc<Context> {
+    let (client, clock): (_, Arc<dyn Clock>) = (server.client(), Arc::new(clock.clone()));
+    Arc::new(Context {
+        announcer: Announcer::new(client.clone(), "pod"),
+        reports: Reports::new(clock.clone()),
+        depths: DepthReader::new(Secrets::new(client.clone()), clock.clone()),
+        sessions: Sessions::default(),
+        images: Images { program: "p:1".into(), chrome: "c:1".into() },
+        client,
+        caches: caches.clone(),
+        removal: removals.clone(),
+        metrics: OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap(),
+        clock,
+        pod: "pod".to_owned(),
+    })
 }
 
 impl Scene {
@@ -57,26 +85,19 @@ impl Scene {
             server.put("scrapefleets", fleet);
         }
         let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
-        let client = server.client();
-        let (caches, feed) = watches::caches(client.clone(), None, metrics.watch_errors.clone());
-        tokio::spawn(feed.run());
+        let (caches, feed) = watches::caches(server.client(), None, metrics.watch_errors);
+        let mut feeding = JoinSet::new();
+        feeding.spawn(feed.run());
         caches.ready().await;
         let clock = ManualClock::at(second(1_767_225_600));
         let removals = Arc::new(Removals::default());
-        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
-        let context = Context {
-            announcer: Announcer::new(client.clone(), "pod"),
-            reports: Reports::new(shared.clone()),
-            depths: DepthReader::new(Secrets::new(client.clone()), shared.clone()),
-            sessions: Sessions::default(),
-            images: Images { program: "p:1".into(), chrome: "c:1".into() },
-            client,
-            caches,
-            removal: removals.clone(),
-            metrics,
-            clock: shared,
-        };
-        Self { server, context: Arc::new(context), clock, removals }
+        let context = operator(&server, &caches, &removals, &clock);
+        Self { server, context, clock, removals, _feed: feeding }
+    }
+
+    /// The operator is dead, and another goes on: it has stood by, and remembers nothing.
+    fn take_over(&mut self) {
+        self.context = operator(&self.server, &self.context.caches, &self.removals, &self.clock);
     }
 
     /// Looks at all fleets once a second.
@@ -93,11 +114,7 @@ impl Scene {
     /// All pods become ready.
     fn pods_become_ready(&self) {
         for name in self.server.names("pods") {
-            self.server.change("pods", &name, |pod| {
-                pod["status"] = json!({ "phase": "Running", "conditions": [
-                    { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:02Z" },
-                ] });
-            });
+            self.server.change("pods", &name, becomes_ready);
         }
     }
 
@@ -106,6 +123,12 @@ impl Scene {
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         conditions.into_iter().find(|condition| condition["type"] == type_).unwrap_or_default()
     }
+}
+
+fn becomes_ready(pod: &mut Value) {
+    pod["status"] = json!({ "phase": "Running", "conditions": [
+        { "type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:02Z" },
+    ] });
 }
 
 /// A fleet of one bot and one watcher.

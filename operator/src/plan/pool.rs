@@ -79,7 +79,7 @@ struct Pool<'a> {
     draining: usize,
     /// Live pods that are given up, which are in neither.
     abandoned: Vec<(&'a ObservedPod, Abandoned)>,
-    /// The last ended pod of each slot that has no live one, soonest due first.
+    /// The last ended pod of each slot where all have ended, soonest due first.
     vacancies: Vec<(Due, Vacancy<'a>)>,
     /// Ended pods that another has followed.
     followed: Vec<&'a ObservedPod>,
@@ -96,7 +96,9 @@ impl<'a> Pool<'a> {
         let stays = |pod: &&ObservedPod| !abandoned.iter().any(|(going, _)| going.uid == pod.uid);
         let (current, outdated): (Vec<_>, Vec<_>) =
             live().filter(stays).partition(|pod| pod.revision == wanted.revision);
-        let filled: BTreeSet<u32> = live().map(|pod| pod.slot).collect();
+        // Also one that is fenced or on its way out has followed whoever ended in its slot.
+        let filled: BTreeSet<u32> =
+            pods.iter().filter(|pod| pod.exit().is_none()).map(|pod| pod.slot).collect();
         let mut last: BTreeMap<u32, Vacancy> = BTreeMap::new();
         let mut followed = Vec::new();
         for vacancy in pods.iter().copied().filter_map(Vacancy::of) {

@@ -9,7 +9,7 @@ use super::Action;
 use world::World;
 
 /// Schedules of faults that are lived through in each of the four parts, which run beside each other.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 750;
 
 /// How often the operator looks while faults go on, and how many seconds pass from one look to the next.
 const FAULTS: (u64, u64) = (40, 3);

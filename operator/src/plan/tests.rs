@@ -266,6 +266,16 @@ fn a_queue_that_was_made_otherwise_is_tried_again_later_each_time_up_to_five_min
 }
 
 #[test]
+fn who_ended_is_not_followed_twice_whatever_has_become_of_the_pod_that_followed() {
+    let follower = || pod(0).with(|pod| (pod.name, pod.uid) = ("fleet-bot-0-y".into(), "uid-y".into()));
+    for follower in [follower().with(|pod| pod.fenced = true), follower().with(|pod| pod.terminating = true)]
+    {
+        let case = case(1, 1, 0).with_pods([pod(0).ended(137, second(NOW)), follower.clone()]);
+        assert_eq!(case.said(), ["+bot 1", "-fleet-bot-0-x Ended"], "{follower:?}");
+    }
+}
+
+#[test]
 fn a_manifest_that_a_bot_refuses_stops_replacing_until_it_changes() {
     let mut case = case(3, 3, 0)
         .with_pods(ready(1))

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use jiff::Timestamp;
 use scrapefleet_cli::ledger::{Findings, Ledger};
 use scrapefleet_e2e::Scene;
 use scrapefleet_local_tests::truth;
@@ -11,7 +10,7 @@ use scrapefleet_store::Artifact;
 use scrapefleet_test_site::GroundTruth;
 use serde::Serialize;
 
-use crate::effect::Fault;
+use crate::effect::{Fault, Taken};
 
 /// A window in which the list could not be seen reaches this much beyond the fault: the list has to be opened again.
 const BLIND_AFTER: i64 = 20;
@@ -77,10 +76,13 @@ impl Found {
         Ok(Self { truth, findings, stored: scene.artifacts().await?, letters: said.collect() })
     }
 
-    /// When the artifact of each item was taken.
+    /// When each item was discovered that has an artifact, and when that was taken.
     #[must_use]
-    pub fn taken(&self) -> BTreeMap<String, Timestamp> {
-        let taken = |(item, artifact): (&String, &Artifact)| (item.clone(), artifact.metadata.scraped_at);
+    pub fn taken(&self) -> BTreeMap<String, Taken> {
+        let taken = |(item, artifact): (&String, &Artifact)| {
+            let (discovered, at) = (artifact.metadata.discovered_at, artifact.metadata.scraped_at);
+            (item.clone(), Taken { discovered, at })
+        };
         self.stored.iter().map(taken).collect()
     }
 
@@ -141,6 +143,10 @@ fn span(log: &[String]) -> Option<(i64, i64)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
     use super::*;
     use crate::Scenario;
 
@@ -163,6 +169,9 @@ mod tests {
             victims: BTreeMap::new(),
             items: BTreeSet::new(),
             bots: 1,
+            watchers: 2,
+            wrong: Vec::new(),
+            took: Duration::from_mins(1),
         }
     }
 

@@ -1,13 +1,16 @@
 //! What a fault did, read off the record: a function of values.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     Scenario,
-    history::{History, Hold, Said},
+    history::{History, Hold, PodRecord, Said},
     scenario::{Measure, Strikes},
 };
 
@@ -30,6 +33,12 @@ pub struct Fault {
     pub items: BTreeSet<String>,
     /// How many bots worked before.
     pub bots: usize,
+    /// How many watchers had the list open before.
+    pub watchers: usize,
+    /// What was seen of it on the spot and must not be.
+    pub wrong: Vec<String>,
+    /// How long it took until all was well again.
+    pub took: Duration,
 }
 
 impl Fault {
@@ -38,6 +47,15 @@ impl Fault {
     pub fn end(&self) -> Timestamp {
         self.mended.unwrap_or(self.at)
     }
+}
+
+/// What is known of an artifact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// When its item was discovered.
+    pub discovered: Timestamp,
+    /// When it was taken.
+    pub at: Timestamp,
 }
 
 /// What a fault did.
@@ -58,12 +76,21 @@ pub struct Effect {
     pub forsaken: Vec<String>,
     /// What had to be seen and was not.
     pub unseen: Vec<Measure>,
-    /// Bots that ended soon after it though no fault struck them.
-    pub bystanders: usize,
+    /// Pods that ended soon after it though no fault struck them.
+    pub bystanders: Vec<String>,
+    /// How often a watcher said soon after it that the list may have moved on unseen.
+    pub gaps: u64,
+    /// What must not be and was, in words.
+    pub wrong: Vec<String>,
+    /// How long it took until all was well again, in seconds.
+    pub took: f64,
 }
 
 /// How long after a fault something may still be its effect.
 const LASTS: i64 = 180;
+
+/// How long after the end of a fault a pod may end of it, and a watcher may find that it has missed something, in seconds.
+const AFTERMATH: i64 = 30;
 
 /// A bot looks at its items every three seconds: what it sees move within this after a moment may have moved before it.
 const SEEN_LATE: i64 = 3;
@@ -71,12 +98,12 @@ const SEEN_LATE: i64 = 3;
 /// How long an artifact that was taken may be on its way to the store, in seconds.
 const ON_ITS_WAY: i64 = 10;
 
-/// What a fault did. `stored` tells when the artifact of an item was taken, `struck` all pods that any fault struck.
+/// What a fault did. `stored` tells of the artifact of each item, `struck` all pods that any fault struck.
 #[must_use]
 pub fn effect(
     fault: &Fault,
     history: &History,
-    stored: &BTreeMap<String, Timestamp>,
+    stored: &BTreeMap<String, Taken>,
     struck: &BTreeSet<String>,
 ) -> Effect {
     let reading = Reading { fault, history, stored, struck };
@@ -114,13 +141,16 @@ pub fn effect(
         unseen: wanted.iter().filter(|(_, value)| value.is_none()).map(|(measure, _)| *measure).collect(),
         forsaken,
         bystanders: reading.bystanders(),
+        gaps: reading.gaps(),
+        wrong: reading.wrong(),
+        took: fault.took.as_secs_f64(),
     }
 }
 
 struct Reading<'a> {
     fault: &'a Fault,
     history: &'a History,
-    stored: &'a BTreeMap<String, Timestamp>,
+    stored: &'a BTreeMap<String, Taken>,
     struck: &'a BTreeSet<String>,
 }
 
@@ -152,18 +182,23 @@ impl Reading<'_> {
         noticed?.into_iter().max().map(|at| self.after(at))
     }
 
-    /// When the last item is held again, and the items that never are.
+    /// When the last item is held again, by the same bot where only its browser was struck, and the items that never are,
+    /// by any.
     fn held_again(&self) -> (Option<f64>, Vec<String>) {
-        let found: Vec<_> = self.fault.items.iter().map(|item| (item, self.again(item))).collect();
-        let forsaken = found.iter().filter(|(_, at)| at.is_none()).map(|(item, _)| (*item).clone()).collect();
-        let last = found.into_iter().filter_map(|(_, at)| at).max();
-        let nothing_to_hold = self.fault.items.is_empty().then_some(0.0);
-        (last.map(|at| self.after(at).max(0.0)).or(nothing_to_hold), forsaken)
+        let items = &self.fault.items;
+        let stay = self.fault.scenario.strikes() == Strikes::Browser;
+        let forsaken = items.iter().filter(|item| self.again(item, false).is_none()).cloned().collect();
+        let all: Option<Vec<_>> = items.iter().map(|item| self.again(item, stay)).collect();
+        let last = |all: Vec<Timestamp>| all.into_iter().max().map_or(0.0, |at| self.after(at).max(0.0));
+        (all.map(last), forsaken)
     }
 
-    /// When an item is open in a browser that the fault did not strike, or its artifact was taken.
-    fn again(&self, item: &str) -> Option<Timestamp> {
-        let opened = self.history.pods.iter().filter_map(|(uid, pod)| {
+    /// When an item is open in a browser that the fault did not strike, or its artifact was taken. `by_the_same`: a bot
+    /// that it struck has it open.
+    fn again(&self, item: &str, by_the_same: bool) -> Option<Timestamp> {
+        let victims = &self.fault.victims;
+        let counts = |(uid, _): &(&String, &PodRecord)| !by_the_same || victims.contains_key(*uid);
+        let opened = self.history.pods.iter().filter(counts).filter_map(|(uid, pod)| {
             let before = self.fault.victims.get(uid);
             let rebuilt = self.fault.scenario.ends_browsers();
             let sound = |abandoned: u64| match before {
@@ -175,22 +210,42 @@ impl Reading<'_> {
         });
         // What was taken just before was on its way to the store, and is done with.
         let lately = |at: &Timestamp| at.duration_since(self.fault.at).as_secs() >= -ON_ITS_WAY;
-        let taken = self.stored.get(item).copied().filter(lately).map(|at| at.max(self.fault.at));
+        let taken = self.stored.get(item).map(|taken| taken.at).filter(lately);
+        let taken = taken.map(|at| at.max(self.fault.at));
         opened.chain(taken).min()
     }
 
-    /// From the notice until as many bots as before work, none of them struck.
+    /// Until as many bots as before hold something, none of them struck, and with a node as many watchers see the list.
     fn replaced(&self, noticed: Option<f64>) -> Option<f64> {
-        let noticed = noticed?;
-        let works = |at: Timestamp| {
-            let sound = self.history.pods.iter().filter(|(uid, pod)| {
-                let struck = self.fault.victims.contains_key(*uid);
-                let works = pod.said_at(at).is_some_and(Said::works);
-                !struck && pod.is_bot() && pod.is_live_at(at) && works
-            });
-            sound.count() >= self.fault.bots && self.after(at) >= noticed
+        let from = if self.fault.scenario.is_timed_from_notice() { noticed? } else { 0.0 };
+        let watchers = if self.fault.scenario.strikes() == Strikes::Node { self.fault.watchers } else { 0 };
+        let enough = |at: Timestamp| {
+            let sound = || {
+                let pods = self.history.pods.iter();
+                let sound = pods
+                    .filter(move |(uid, pod)| !self.fault.victims.contains_key(*uid) && pod.is_live_at(at));
+                sound.filter_map(move |(_, pod)| Some((pod, pod.said_at(at)?)))
+            };
+            let bots = sound().filter(|(pod, said)| pod.is_bot() && self.holds(said, at)).count();
+            let watching = sound().filter(|(_, said)| said.sees_the_list()).count();
+            bots >= self.fault.bots && watching >= watchers && self.after(at) >= from
         };
-        self.first(self.fault.at, works).map(|at| self.after(at) - noticed)
+        self.first(self.fault.at, enough).map(|at| self.after(at) - from)
+    }
+
+    /// Whether a bot that says this holds something, or would if there were anything to hold.
+    fn holds(&self, said: &Said, at: Timestamp) -> bool {
+        said.works() && (said.open().next().is_some() || !self.any_waits(at))
+    }
+
+    /// Whether an item waits for a bot: it was discovered, its artifact was taken later, and no bot says that it has it.
+    fn any_waits(&self, at: Timestamp) -> bool {
+        let has = |pod: &PodRecord, item: &String| {
+            let said = pod.said_at(at).filter(|_| pod.is_live_at(at));
+            said.is_some_and(|said| said.holds.iter().any(|hold| hold.item == *item))
+        };
+        let mut there = self.stored.iter().filter(|(_, taken)| taken.discovered <= at && at < taken.at);
+        there.any(|(item, _)| !self.history.pods.values().any(|pod| has(pod, item)))
     }
 
     fn taken_over(&self) -> Option<f64> {
@@ -227,7 +282,7 @@ impl Reading<'_> {
                 let mut since = pod.since(end).take_while(|(at, _)| at.duration_since(end).as_secs() < LASTS);
                 since.find(|(at, said)| said.holds.iter().any(|hold| moves(hold, *at))).map(|(at, _)| at)
             });
-            moved.chain(self.stored.get(item).copied().filter(|at| *at >= end)).min()
+            moved.chain(self.stored.get(item).map(|taken| taken.at).filter(|at| *at >= end)).min()
         };
         let all: Option<Vec<_>> = self.fault.items.iter().map(moves).collect();
         Some(all?.into_iter().max().map_or(0.0, |at| at.duration_since(end).as_secs_f64()))
@@ -239,23 +294,52 @@ impl Reading<'_> {
         hold.is_open() && at.duration_since(self.fault.end()).as_secs() > hold.still + margin
     }
 
-    /// Bots that ended after the fault though no fault struck them.
-    fn bystanders(&self) -> usize {
-        let until = self.fault.end();
-        let ended = |at: Timestamp| at >= self.fault.at && at.duration_since(until).as_secs() < 30;
+    /// Whether a moment is so soon after the fault that what happens may be its doing.
+    fn is_soon(&self, at: Timestamp) -> bool {
+        at >= self.fault.at && at.duration_since(self.fault.end()).as_secs() < AFTERMATH
+    }
+
+    /// Pods that ended soon after the fault though no fault struck them.
+    fn bystanders(&self) -> Vec<String> {
         let others = self
             .history
             .pods
             .iter()
-            .filter(|(uid, pod)| pod.is_bot() && pod.from < self.fault.at && !self.struck.contains(*uid));
-        others.filter(|(_, pod)| pod.ended.is_some_and(ended)).count()
+            .filter(|(uid, pod)| pod.from < self.fault.at && !self.struck.contains(*uid));
+        let ended = others.filter(|(_, pod)| pod.ended.is_some_and(|at| self.is_soon(at)));
+        ended.map(|(_, pod)| pod.name.clone()).collect()
+    }
+
+    /// How many gaps watchers have counted soon after the fault.
+    fn gaps(&self) -> u64 {
+        let of = |pod: &PodRecord| {
+            let before = pod.before(self.fault.at).map_or(0, |said| said.gaps);
+            let since = pod.since(self.fault.at).take_while(|(at, _)| self.is_soon(*at));
+            since.map(|(_, said)| said.gaps).max().map_or(0, |gaps| gaps.saturating_sub(before))
+        };
+        self.history.pods.values().map(of).sum()
+    }
+
+    /// What must not be and was, in words.
+    fn wrong(&self) -> Vec<String> {
+        let mut wrong = self.fault.wrong.clone();
+        let (bystanders, gaps) = (self.bystanders(), self.gaps());
+        if !bystanders.is_empty() {
+            wrong.push(format!("pods ended that it did not strike: {}", bystanders.join(", ")));
+        }
+        if gaps > 0 && self.fault.scenario.leaves_no_gap() {
+            wrong.push(format!("gaps in what was discovered: {gaps}"));
+        }
+        wrong
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::history::{Browser, Look, PodRecord};
+    use crate::history::{Browser, Look};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -272,7 +356,8 @@ mod tests {
     }
 
     fn pod(role: &str, from: i64, ended: Option<i64>, looks: &[(i64, Option<Said>)]) -> PodRecord {
-        let look = |(second, said): &(i64, Option<Said>)| Look { at: at(*second), said: said.clone() };
+        let look =
+            |(second, said): &(i64, Option<Said>)| Look { at: at(*second), said: said.clone().map(Arc::new) };
         let looks = looks.iter().map(look).collect();
         PodRecord {
             name: format!("{role}-{from}"),
@@ -298,7 +383,19 @@ mod tests {
             victims: victims.iter().map(|uid| ((*uid).to_owned(), 1)).collect(),
             items: items.iter().map(|item| (*item).to_owned()).collect(),
             bots: 1,
+            watchers: 0,
+            wrong: Vec::new(),
+            took: Duration::ZERO,
         }
+    }
+
+    /// An artifact that was taken at a time, of an item that was discovered at another.
+    fn taken(item: &str, discovered: i64, second: i64) -> (String, Taken) {
+        (item.to_owned(), Taken { discovered: at(discovered), at: at(second) })
+    }
+
+    fn watcher(state: &str, active: bool, gaps: u64) -> Said {
+        Said { state: state.to_owned(), active, gaps, ..Said::default() }
     }
 
     fn measured(effect: &Effect) -> Vec<(Measure, f64)> {
@@ -316,7 +413,7 @@ mod tests {
             (106, Some(bot("working", 2, &["a", "b"]))),
         ];
         let history = history(vec![("x", pod("bot", 1, None, &looks))]);
-        let stored = BTreeMap::from([("c".to_owned(), at(107)), ("b".to_owned(), at(150))]);
+        let stored = BTreeMap::from([taken("c", 90, 107), taken("b", 90, 150)]);
         let effect = effect(
             &fault(Scenario::HungChrome, &["x"], &["a", "b", "c"]),
             &history,
@@ -331,7 +428,7 @@ mod tests {
     fn what_nobody_holds_again_is_told_by_name() {
         let looks = [(99, Some(bot("working", 1, &["a"]))), (101, Some(bot("working", 1, &["a"])))];
         let history = history(vec![("x", pod("bot", 1, None, &looks))]);
-        let stored = BTreeMap::from([("a".to_owned(), at(80))]);
+        let stored = BTreeMap::from([taken("a", 70, 80)]);
         let effect =
             effect(&fault(Scenario::DeadChrome, &["x"], &["a"]), &history, &stored, &BTreeSet::new());
         assert_eq!(effect.forsaken, ["a"]);
@@ -339,36 +436,125 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_is_replaced_by_another_that_works() {
+    fn only_the_bot_whose_browser_was_struck_holds_its_items_again() {
+        let own = [(99, Some(bot("working", 1, &["a", "b"]))), (103, Some(bot("working", 2, &["a"])))];
+        let other = [(99, Some(bot("working", 0, &[]))), (102, Some(bot("working", 0, &["b"])))];
+        let history = history(vec![("x", pod("bot", 1, None, &own)), ("y", pod("bot", 1, None, &other))]);
+        let seen = |scenario| {
+            effect(&fault(scenario, &["x"], &["a", "b"]), &history, &BTreeMap::new(), &BTreeSet::new())
+        };
+        let of_browser = seen(Scenario::HungChrome);
+        assert_eq!(of_browser.unseen, [Measure::HeldAgain]);
+        assert!(of_browser.forsaken.is_empty(), "another has it");
+        assert_eq!(seen(Scenario::PoisonItem).measures.get(&Measure::HeldAgain), Some(&3.0));
+    }
+
+    /// What is measured when a bot that ended is followed by another.
+    fn followed(scenario: Scenario, stored: &BTreeMap<String, Taken>) -> Effect {
         let old = [(99, Some(bot("working", 1, &["a"])))];
-        let new = [(106, Some(bot("starting", 0, &[]))), (109, Some(bot("working", 0, &["a"])))];
+        let new = [
+            (106, Some(bot("starting", 0, &[]))),
+            (109, Some(bot("working", 0, &[]))),
+            (110, Some(bot("working", 0, &["a"]))),
+        ];
         let history =
             history(vec![("x", pod("bot", 1, Some(101), &old)), ("y", pod("bot", 103, None, &new))]);
-        let effect = effect(
-            &fault(Scenario::DeadBot, &["x"], &["a"]),
-            &history,
-            &BTreeMap::new(),
-            &BTreeSet::from(["x".to_owned()]),
-        );
-        let expected = [(Measure::Noticed, 1.0), (Measure::HeldAgain, 9.0), (Measure::Replaced, 8.0)];
-        assert_eq!(measured(&effect), expected);
-        assert_eq!((effect.struck, effect.bystanders), (vec!["bot-1".to_owned()], 0));
+        let struck = BTreeSet::from(["x".to_owned()]);
+        effect(&fault(scenario, &["x"], &["a"]), &history, stored, &struck)
     }
 
     #[test]
-    fn a_watcher_is_followed_by_another_that_watches() {
-        let watcher = |active| Said { state: "watching".to_owned(), active, ..Said::default() };
+    fn a_bot_is_replaced_when_another_holds_something_that_waits() {
+        let measures = |noticed, held_again, replaced| {
+            let all = [(Measure::Noticed, noticed), (Measure::HeldAgain, held_again)];
+            [all[0], all[1], (Measure::Replaced, replaced)]
+        };
+        let waits = || BTreeMap::from([taken("a", 90, 150)]);
+        let effect = followed(Scenario::DeadBot, &waits());
+        assert_eq!(measured(&effect), measures(1.0, 10.0, 10.0), "from the fault");
+        assert_eq!((effect.struck, effect.wrong), (vec!["bot-1".to_owned()], Vec::new()));
+        let hung = followed(Scenario::HungBot, &waits());
+        assert_eq!(measured(&hung), measures(1.0, 10.0, 9.0), "from the notice");
+        let unbuildable = followed(Scenario::UnbuildableBrowser, &waits());
+        assert_eq!(measured(&unbuildable), measures(1.0, 10.0, 9.0), "from the notice");
+        // Who has nothing to hold is as ready as who holds something.
+        for nothing in [BTreeMap::new(), BTreeMap::from([taken("b", 110, 150), taken("c", 90, 109)])] {
+            assert_eq!(followed(Scenario::DeadBot, &nothing).measures.get(&Measure::Replaced), Some(&9.0));
+        }
+    }
+
+    #[test]
+    fn a_node_is_made_up_for_when_its_watchers_are_too() {
         let history = history(vec![
-            ("x", pod("watcher", 1, None, &[(101, Some(watcher(true)))])),
-            ("y", pod("watcher", 1, None, &[(101, Some(watcher(false))), (102, Some(watcher(true)))])),
+            ("x", pod("bot", 1, Some(101), &[(99, Some(bot("working", 0, &[])))])),
+            ("w", pod("watcher", 1, Some(101), &[(99, Some(watcher("watching", true, 0)))])),
+            ("y", pod("bot", 103, None, &[(109, Some(bot("working", 0, &[]))), (112, None)])),
+            (
+                "v",
+                pod(
+                    "watcher",
+                    104,
+                    None,
+                    &[(108, Some(watcher("starting", false, 0))), (110, Some(watcher("standby", false, 0)))],
+                ),
+            ),
         ]);
-        let effect = effect(
-            &fault(Scenario::WatcherKilled, &["x"], &[]),
-            &history,
-            &BTreeMap::new(),
-            &BTreeSet::from(["x".to_owned()]),
-        );
-        assert_eq!(measured(&effect), [(Measure::TakenOver, 2.0)]);
+        let mut fault = fault(Scenario::NodeGone, &["x", "w"], &[]);
+        let replaced = |fault: &Fault| {
+            let effect = effect(fault, &history, &BTreeMap::new(), &BTreeSet::new());
+            effect.measures.get(&Measure::Replaced).copied()
+        };
+        assert_eq!(replaced(&fault), Some(9.0), "there was none");
+        fault.watchers = 1;
+        assert_eq!(replaced(&fault), Some(10.0));
+        fault.watchers = 2;
+        assert_eq!(replaced(&fault), None);
+    }
+
+    #[test]
+    fn a_watcher_is_followed_by_another_that_watches_and_has_missed_nothing() {
+        let with = |scenario, gaps: u64| {
+            let next = [
+                (95, Some(watcher("standby", false, 1))),
+                (101, Some(watcher("watching", false, 1))),
+                (102, Some(watcher("watching", true, 1 + gaps))),
+            ];
+            let history = history(vec![
+                ("x", pod("watcher", 1, None, &[(99, Some(watcher("watching", true, 3)))])),
+                ("y", pod("watcher", 1, None, &next)),
+            ]);
+            let struck = BTreeSet::from(["x".to_owned()]);
+            effect(&fault(scenario, &["x"], &[]), &history, &BTreeMap::new(), &struck)
+        };
+        let well = with(Scenario::WatcherKilled, 0);
+        assert_eq!(measured(&well), [(Measure::TakenOver, 2.0)]);
+        assert_eq!((well.gaps, well.wrong), (0, Vec::new()));
+        let ill = with(Scenario::WatcherKilled, 2);
+        assert_eq!((ill.gaps, ill.wrong), (2, vec!["gaps in what was discovered: 2".to_owned()]));
+        let both = with(Scenario::WatchersKilled, 2);
+        assert_eq!((both.gaps, both.wrong), (2, Vec::new()), "nobody was there to see it");
+    }
+
+    #[test]
+    fn who_ends_without_being_struck_is_named_whatever_it_is() {
+        let history = history(vec![
+            ("a", pod("bot", 1, Some(129), &[])),
+            ("b", pod("bot", 2, Some(131), &[])),
+            ("c", pod("bot", 3, Some(99), &[])),
+            ("d", pod("bot", 101, Some(110), &[])),
+            ("e", pod("bot", 4, Some(110), &[])),
+            ("f", pod("watcher", 5, Some(110), &[])),
+        ]);
+        let struck = BTreeSet::from(["e".to_owned()]);
+        let mut fault = fault(Scenario::LeaderCut, &[], &[]);
+        let seen = effect(&fault, &history, &BTreeMap::new(), &struck);
+        assert_eq!(seen.bystanders, ["bot-1", "watcher-5"]);
+        assert_eq!(seen.wrong, ["pods ended that it did not strike: bot-1, watcher-5"]);
+        fault.wrong.push("its letter has no reason".to_owned());
+        fault.mended = Some(at(105));
+        let seen = effect(&fault, &history, &BTreeMap::new(), &struck);
+        assert_eq!(seen.bystanders, ["bot-1", "bot-2", "watcher-5"]);
+        assert_eq!(seen.wrong[0], "its letter has no reason");
     }
 
     #[test]
@@ -389,21 +575,21 @@ mod tests {
 
     #[test]
     fn a_service_that_is_back_has_all_at_work_and_nobody_replaced() {
-        let watcher = Said { state: "watching".to_owned(), active: true, ..Said::default() };
         let looks = [
             (155, Some(bot("working", 0, &["a"]))),
             (165, Some(bot("siteUnavailable", 0, &["a"]))),
             (167, Some(bot("working", 0, &["a"]))),
         ];
         let history = history(vec![
-            ("w", pod("watcher", 1, None, &[(165, Some(watcher.clone())), (167, Some(watcher))])),
+            ("w", pod("watcher", 1, None, &[165, 167].map(|at| (at, Some(watcher("watching", true, 0)))))),
             ("x", pod("bot", 1, None, &looks)),
             ("z", pod("bot", 1, Some(130), &[])),
         ]);
         let mut fault = fault(Scenario::SiteUnavailable, &[], &[]);
         fault.mended = Some(at(160));
         let effect = effect(&fault, &history, &BTreeMap::new(), &BTreeSet::from(["x".to_owned()]));
-        assert_eq!((measured(&effect), effect.bystanders), (vec![(Measure::Resumed, 7.0)], 1));
+        assert_eq!(measured(&effect), [(Measure::Resumed, 7.0)]);
+        assert_eq!(effect.wrong, ["pods ended that it did not strike: bot-1"]);
     }
 
     #[test]
@@ -413,14 +599,13 @@ mod tests {
             said.holds[0].still = still;
             Some(said)
         };
-        let watcher = Said { state: "watching".to_owned(), active: true, ..Said::default() };
-        let look = |second| (second, Some(watcher.clone()));
+        let look = |second| (second, Some(watcher("watching", true, 0)));
         let seconds = [100, 101, 104, 109];
-        let with = |stills: [i64; 4], taken: Option<i64>| {
+        let with = |stills: [i64; 4], ended: Option<i64>| {
             let looks: Vec<_> = std::iter::zip(seconds, stills.map(still)).collect();
             let pods = [pod("watcher", 1, None, &seconds.map(look)), pod("bot", 1, None, &looks)];
             let fault = fault(Scenario::SiteCut, &[], &["a"]);
-            let stored = taken.map(|second| ("a".to_owned(), at(second))).into_iter().collect();
+            let stored = ended.map(|second| taken("a", 90, second)).into_iter().collect();
             let effect = effect(
                 &fault,
                 &history(std::iter::zip(["w", "x"], pods).collect()),

@@ -1,6 +1,6 @@
 //! What every pod of a fleet said of itself, moment by moment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -34,8 +34,8 @@ pub struct PodRecord {
 pub struct Look {
     /// When.
     pub at: Timestamp,
-    /// What; none: it did not answer.
-    pub said: Option<Said>,
+    /// What; none: it did not answer. Shared, so that a copy of a long record is cheap.
+    pub said: Option<Arc<Said>>,
 }
 
 /// What a pod says of itself at `/status`, as far as it matters here.
@@ -89,6 +89,12 @@ impl Said {
         self.state == "working"
     }
 
+    /// A watcher that has the list open, active or not.
+    #[must_use]
+    pub fn sees_the_list(&self) -> bool {
+        matches!(self.state.as_str(), "watching" | "standby")
+    }
+
     /// Items in its browser.
     pub fn open(&self) -> impl Iterator<Item = &str> {
         self.holds.iter().filter(|hold| hold.is_open()).map(|hold| hold.item.as_str())
@@ -99,13 +105,20 @@ impl PodRecord {
     /// What it said last, if it answered then.
     #[must_use]
     pub fn last(&self) -> Option<&Said> {
-        self.looks.last().and_then(|look| look.said.as_ref())
+        self.looks.last().and_then(|look| look.said.as_deref())
+    }
+
+    /// What it had said last before a moment.
+    #[must_use]
+    pub fn before(&self, at: Timestamp) -> Option<&Said> {
+        let end = self.looks.partition_point(|look| look.at < at);
+        self.looks[..end].iter().rev().find_map(|look| look.said.as_deref())
     }
 
     /// What it said, with the time, from a moment on.
     pub fn since(&self, from: Timestamp) -> impl Iterator<Item = (Timestamp, &Said)> {
         let start = self.looks.partition_point(|look| look.at < from);
-        self.looks[start..].iter().filter_map(|look| Some((look.at, look.said.as_ref()?)))
+        self.looks[start..].iter().filter_map(|look| Some((look.at, look.said.as_deref()?)))
     }
 
     /// What it had said last at a moment, when it had answered within two seconds before.
@@ -113,7 +126,15 @@ impl PodRecord {
     pub fn said_at(&self, at: Timestamp) -> Option<&Said> {
         let end = self.looks.partition_point(|look| look.at <= at);
         let look = self.looks[..end].last()?;
-        (at.duration_since(look.at).as_secs() < 2).then_some(look.said.as_ref()?)
+        (at.duration_since(look.at).as_secs() < 2).then_some(look.said.as_deref()?)
+    }
+
+    /// How many browsers it has thrown away since a moment, as far as it said.
+    #[must_use]
+    pub fn abandoned_since(&self, from: Timestamp) -> u64 {
+        let mut counts = self.since(from).map(|(_, said)| said.browser.abandoned);
+        let first = counts.next().unwrap_or_default();
+        counts.last().map_or(0, |last| last.saturating_sub(first))
     }
 
     /// Whether it is a bot.
@@ -167,12 +188,26 @@ mod tests {
     #[test]
     fn an_answer_is_believed_for_two_seconds() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let looks = vec![Look { at: at(10), said: Some(Said::default()) }, Look { at: at(20), said: None }];
+        let looks = vec![Look { at: at(10), said: Some(Arc::default()) }, Look { at: at(20), said: None }];
         let pod =
             PodRecord { name: "p".into(), role: "bot".into(), node: None, from: at(1), ended: None, looks };
         assert!(pod.said_at(at(9)).is_none() && pod.said_at(at(11)).is_some());
         assert!(pod.said_at(at(12)).is_none() && pod.said_at(at(20)).is_none());
         assert_eq!(pod.since(at(10)).count(), 1);
         assert_eq!(pod.since(at(11)).count(), 0);
+        assert!(pod.before(at(10)).is_none() && pod.before(at(30)).is_some());
+    }
+
+    #[test]
+    fn browsers_thrown_away_lately_are_counted_from_what_was_said() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let look = |(second, abandoned)| {
+            let said = Said { browser: Browser { abandoned }, ..Said::default() };
+            Look { at: at(second), said: Some(Arc::new(said)) }
+        };
+        let looks = [(1, 0), (10, 2), (20, 2), (30, 3), (40, 5)].map(look).to_vec();
+        let pod =
+            PodRecord { name: "p".into(), role: "bot".into(), node: None, from: at(1), ended: None, looks };
+        assert_eq!([0, 10, 25, 40, 50].map(|from| pod.abandoned_since(at(from))), [5, 3, 2, 0, 0]);
     }
 }

@@ -28,23 +28,42 @@ const MOST_LOOKS: usize = 27_000;
 /// Watches a fleet's pods until it is dropped.
 #[derive(Debug)]
 pub struct Observer {
-    history: Arc<Mutex<History>>,
+    record: Record,
     _task: JoinSet<()>,
+}
+
+/// What was seen. Who reads it has it as it was at that moment, and who writes waits for nobody: no reader holds a lock.
+#[derive(Debug, Clone, Default)]
+struct Record(Arc<Mutex<Arc<History>>>);
+
+impl Record {
+    fn read(&self) -> Arc<History> {
+        Arc::clone(&self.lock())
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut History) -> T) -> T {
+        change(Arc::make_mut(&mut self.lock()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<History>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Observer {
     /// Begins.
     #[must_use]
     pub fn start(fleet: &Fleet) -> Self {
-        let history: Arc<Mutex<History>> = Arc::default();
+        let record = Record::default();
         let mut task = JoinSet::new();
-        task.spawn(observe(fleet.clone(), Arc::clone(&history)));
-        Self { history, _task: task }
+        task.spawn(observe(fleet.clone(), record.clone()));
+        Self { record, _task: task }
     }
 
     /// What was seen so far.
-    pub fn seen(&self) -> MutexGuard<'_, History> {
-        lock(&self.history)
+    #[must_use]
+    pub fn seen(&self) -> Arc<History> {
+        self.record.read()
     }
 }
 
@@ -54,19 +73,15 @@ pub fn now() -> Timestamp {
     SystemClock.now()
 }
 
-fn lock(history: &Mutex<History>) -> MutexGuard<'_, History> {
-    history.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-async fn observe(fleet: Fleet, history: Arc<Mutex<History>>) {
+async fn observe(fleet: Fleet, record: Record) {
     // Dropped with this task, and so all that ask with it.
     let mut asking = JoinSet::new();
     let pods = fleet.space.api::<Pod>();
     loop {
         // An API server that is away is one of the faults: what is not seen now is seen later.
         if let Ok(Ok(list)) = within(LISTED_WITHIN, "list pods", list(&fleet, &pods)).await {
-            for (uid, name) in take(&mut lock(&history), &list) {
-                asking.spawn(ask(pods.clone(), uid, name, Arc::clone(&history)));
+            for (uid, name) in record.write(|history| take(history, &list)) {
+                asking.spawn(ask(pods.clone(), uid, name, record.clone()));
             }
         }
         while asking.try_join_next().is_some() {}
@@ -130,20 +145,25 @@ fn has_ended(pod: &Pod) -> bool {
 }
 
 /// Asks a pod for its status as long as it is there. One that was cut off may answer again.
-async fn ask(pods: Api<Pod>, uid: String, name: String, history: Arc<Mutex<History>>) {
+async fn ask(pods: Api<Pod>, uid: String, name: String, record: Record) {
     let mut way = None;
-    while is_asked(&lock(&history), &uid) {
+    while is_asked(&record.read(), &uid) {
         let said = answer(&pods, &name, &mut way).await;
         if said.is_none() {
             // A way through a connection that is dead leads nowhere any more.
             way = None;
         }
-        if let Some(pod) = lock(&history).pods.get_mut(&uid)
-            && pod.looks.len() < MOST_LOOKS
-        {
-            pod.looks.push(Look { at: now(), said });
-        }
+        record.write(|history| look(history, &uid, said));
         tokio::time::sleep(PACE).await;
+    }
+}
+
+/// Writes down what a pod said.
+fn look(history: &mut History, uid: &str, said: Option<Said>) {
+    if let Some(pod) = history.pods.get_mut(uid)
+        && pod.looks.len() < MOST_LOOKS
+    {
+        pod.looks.push(Look { at: now(), said: said.map(Arc::new) });
     }
 }
 
@@ -192,6 +212,21 @@ mod tests {
         assert!(take(&mut history, &[a]).is_empty());
         assert!(is_asked(&history, "a") && !is_asked(&history, "b") && !is_asked(&history, "c"));
         assert_eq!(history.pods["a"].node.as_deref(), Some("node1"));
+    }
+
+    #[test]
+    fn who_reads_keeps_what_was_read_and_holds_nobody_up() {
+        let record = Record::default();
+        let none = record.read();
+        record.write(|history| take(history, &[pod("a", &json!({}))]));
+        let one = record.read();
+        // A reader is here, twice in one expression, while another writes.
+        record.write(|history| look(history, "a", Some(Said::default())));
+        let counts = [&none, &one, &record.read(), &record.read()].map(|seen| {
+            let looks: usize = seen.pods.values().map(|pod| pod.looks.len()).sum();
+            (seen.pods.len(), looks)
+        });
+        assert_eq!(counts, [(0, 0), (1, 0), (1, 1), (1, 1)]);
     }
 
     #[test]

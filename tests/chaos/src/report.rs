@@ -20,12 +20,24 @@ pub struct Report {
     pub seed: u64,
     /// Every fault and what it did, in order.
     pub faults: Vec<Effect>,
+    /// Faults that were left out, in order.
+    pub skipped: Vec<Skipped>,
     /// Every scenario's figures.
     pub figures: Vec<Figure>,
     /// Every battle.
     pub books: Books,
     /// What went wrong with the run itself.
     pub failures: Vec<String>,
+}
+
+/// A fault of a random run that was left out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skipped {
+    /// Which.
+    pub scenario: &'static str,
+    /// Why.
+    pub why: String,
 }
 
 /// What was measured of a scenario, in seconds.
@@ -51,13 +63,13 @@ pub struct Figure {
 }
 
 impl Report {
-    /// Whether nothing is lost, doubled or different, and the run itself went as it should. Bounds are figures: see
-    /// [`Report::bounds_hold`].
+    /// Whether nothing is lost, doubled or different, nothing was done to pods that no fault struck, and the run itself went
+    /// as it should. Bounds are figures: see [`Report::bounds_hold`].
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.books.balance()
             && self.failures.is_empty()
-            && self.faults.iter().all(|fault| fault.forsaken.is_empty())
+            && self.faults.iter().all(|fault| fault.forsaken.is_empty() && fault.wrong.is_empty())
     }
 
     /// Whether every bound holds, and all that a bound is for was seen.
@@ -94,13 +106,16 @@ impl Report {
             let unseen: Vec<_> = fault.unseen.iter().map(|measure| measure.word()).collect();
             let _ = writeln!(text, "{} at {}: not seen: {}", fault.scenario, fault.at, unseen.join(", "));
         }
-        for fault in self.faults.iter().filter(|fault| fault.bystanders > 0) {
-            let _ = writeln!(
-                text,
-                "{} at {}: {} bots ended that it did not strike",
-                fault.scenario, fault.at, fault.bystanders
-            );
+        for fault in &self.faults {
+            for wrong in &fault.wrong {
+                let _ = writeln!(text, "{} at {}: WRONG: {wrong}", fault.scenario, fault.at);
+            }
         }
+        for Skipped { scenario, why } in &self.skipped {
+            let _ = writeln!(text, "{scenario}: skipped: {why}");
+        }
+        let took = self.faults.iter().map(|fault| format!("{} {:.0} s", fault.scenario, fault.took));
+        let _ = writeln!(text, "until all was well again: {}", took.collect::<Vec<_>>().join(", "));
         let forsaken = self.faults.iter().flat_map(|fault| &fault.forsaken).cloned().collect::<Vec<_>>();
         self.write_books(&mut text, &forsaken);
         for failure in &self.failures {
@@ -217,7 +232,10 @@ mod tests {
             measures: held_again.map(|value| (Measure::HeldAgain, value)).into_iter().collect(),
             unseen: if held_again.is_none() { vec![Measure::HeldAgain] } else { Vec::new() },
             forsaken: Vec::new(),
-            bystanders: 0,
+            bystanders: Vec::new(),
+            gaps: 0,
+            wrong: Vec::new(),
+            took: 21.4,
         }
     }
 
@@ -228,6 +246,7 @@ mod tests {
             seed: 1,
             figures: figures(&faults),
             faults,
+            skipped: Vec::new(),
             books: Books::default(),
             failures: Vec::new(),
         }
@@ -258,6 +277,17 @@ mod tests {
             report(vec![effect(Scenario::HungChrome, Some(2.0)), effect(Scenario::HungChrome, None)]);
         assert!(!report.bounds_hold() && report.is_clean());
         assert!(report.text().contains("not seen: held again"));
+    }
+
+    #[test]
+    fn a_run_with_something_wrong_is_not_clean_and_one_that_left_something_out_is() {
+        let mut run = report(vec![effect(Scenario::SiteDead, None)]);
+        run.skipped
+            .push(Skipped { scenario: "node-gone", why: "every bot is on a node with services".into() });
+        assert!(run.is_clean() && run.text().contains("node-gone: skipped: every bot"), "{}", run.text());
+        assert!(run.text().contains("until all was well again: site-dead 21 s\n"), "{}", run.text());
+        run.faults[0].wrong.push("pods ended that it did not strike: a".to_owned());
+        assert!(!run.is_clean() && run.text().contains("WRONG: pods ended that it did not strike: a"));
     }
 
     #[test]

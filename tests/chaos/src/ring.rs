@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use scrapefleet_e2e::{Gate, Players, Scene, Space};
 use scrapefleet_policy::within;
 use serde_json::json;
@@ -16,10 +16,11 @@ use crate::{
     Scenario,
     books::Found,
     effect::{Fault, effect},
-    harm::{Ground, Repairs},
+    harm::{Ground, NothingToStrike, Repairs},
     history::{History, Said},
     observer::{self, Observer},
-    report::{Report, figures},
+    report::{Report, Skipped, figures},
+    schedule,
 };
 
 /// How many bots the fleet has.
@@ -31,7 +32,7 @@ const SETTLES_WITHIN: Duration = Duration::from_mins(4);
 /// How long it may take to finish when nobody plays any more.
 const FINISHES_WITHIN: Duration = Duration::from_mins(6);
 /// How long a single fault may take to do and to mend, beyond the time that it lasts.
-const DONE_WITHIN: Duration = Duration::from_mins(5);
+const DONE_WITHIN: Duration = Duration::from_mins(10);
 /// How many items are open, at the least, when a fault is done.
 const OPEN: usize = 6;
 /// How long the effect of a fault is waited for before the next is done; what was not seen by then is told in the report.
@@ -42,15 +43,26 @@ const SEEN_WITHIN: Duration = Duration::from_secs(90);
 pub enum Programme {
     /// These, one after the other; the next when all is well again.
     Each(Vec<Scenario>),
-    /// These at these times after the beginning, whatever became of those before, for so long.
+    /// These at these times after the beginning, or as soon after as all is well again, for so long. What cannot be done where
+    /// pods are by then, or has no time left, is skipped.
     At(Vec<(Duration, Scenario)>, Duration),
+}
+
+/// What a run does, and how.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The faults.
+    pub programme: Programme,
+    /// The seed of whom they strike.
+    pub seed: u64,
+    /// Whether each lasts no longer than it has to.
+    pub brief: bool,
 }
 
 /// Does it all, and reports. A `stop` ends the faults early; what was begun is mended and accounted for.
 pub async fn run(
     space: &Space,
-    programme: &Programme,
-    seed: u64,
+    Run { programme, seed, brief }: &Run,
     stop: &CancellationToken,
 ) -> Result<Report> {
     let began = observer::now();
@@ -68,13 +80,14 @@ pub async fn run(
         scene: &scene,
         gate: &gate,
         observer: &observer,
-        rng: fastrand::Rng::with_seed(seed),
+        rng: fastrand::Rng::with_seed(*seed),
+        brief: *brief,
         repairs: Repairs::default(),
     };
     let mut done = Done::default();
     let faults = tokio::select! {
         outcome = do_all(&mut ground, programme, &mut done) => outcome,
-        () = stop.cancelled() => Err(anyhow::anyhow!("ended early")),
+        () = stop.cancelled() => Err(anyhow!("ended early")),
     };
     if let Err(error) = faults {
         done.failures.push(format!("{error:#}"));
@@ -83,16 +96,17 @@ pub async fn run(
     say("no battle begins any more; the fleet finishes");
     let truth = scene.wind_down(FINISHES_WITHIN).await?;
     let found = Found::read(&scene, truth).await?;
-    let history = observer.seen().clone();
+    let history = observer.seen();
     let taken = found.taken();
     let struck = done.faults.iter().flat_map(|fault| fault.victims.keys().cloned()).collect();
     let effects: Vec<_> = done.faults.iter().map(|fault| effect(fault, &history, &taken, &struck)).collect();
     Ok(Report {
         began,
         seconds: observer::now().duration_since(began).as_secs_f64(),
-        seed,
+        seed: *seed,
         figures: figures(&effects),
         faults: effects,
+        skipped: done.skipped,
         books: found.books(&done.faults),
         failures: done.failures,
     })
@@ -101,6 +115,7 @@ pub async fn run(
 #[derive(Debug, Default)]
 struct Done {
     faults: Vec<Fault>,
+    skipped: Vec<Skipped>,
     failures: Vec<String>,
 }
 
@@ -116,33 +131,74 @@ async fn do_all(ground: &mut Ground<'_>, programme: &Programme, done: &mut Done)
                     scenario.name(),
                     scenario.does()
                 ));
-                Box::pin(inflict(ground, *scenario, done)).await;
-                see_effect(ground, done).await;
-                settle(ground).await.with_context(|| format!("after {}", scenario.name()))?;
+                if let Some(nothing) = Box::pin(inflict(ground, *scenario, done)).await? {
+                    fail(done, format!("{}: {nothing}", scenario.name()));
+                }
             }
         }
-        Programme::At(faults, length) => {
-            let began = Instant::now();
-            for (at, scenario) in faults {
-                tokio::time::sleep_until(began + *at).await;
-                say(&format!("{:>4} s: {} {}", at.as_secs(), scenario.name(), scenario.does()));
-                Box::pin(inflict(ground, *scenario, done)).await;
-            }
-            tokio::time::sleep_until(began + *length).await;
-            settle(ground).await.context("after the last fault")?;
-        }
+        Programme::At(faults, length) => at_times(ground, faults, *length, done).await?,
     }
+    ensure!(!done.faults.is_empty(), "no fault was done");
     Ok(())
 }
 
-/// One fault. That it cannot be done is a failure of the run; the next is done all the same.
-async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) {
-    let limit = DONE_WITHIN + scenario.lasts();
-    match Box::pin(within(limit, "a fault", ground.inflict(scenario))).await {
-        Ok(Ok(fault)) => done.faults.push(fault),
-        Ok(Err(error)) => fail(done, format!("{error:#}")),
-        Err(expired) => fail(done, format!("{}: {expired}", scenario.name())),
+async fn at_times(
+    ground: &mut Ground<'_>,
+    faults: &[(Duration, Scenario)],
+    length: Duration,
+    done: &mut Done,
+) -> Result<()> {
+    let began = Instant::now();
+    for (at, scenario) in faults {
+        tokio::time::sleep_until(began + *at).await;
+        let now = began.elapsed();
+        if !schedule::is_time_left(now, *scenario, length) {
+            let late = now.saturating_sub(*at).as_secs();
+            skip(done, *scenario, format!("it would have begun {late} s late, and not have ended in time"));
+            continue;
+        }
+        say(&format!("{:>4} s: {} {}", now.as_secs(), scenario.name(), scenario.does()));
+        if let Some(nothing) = Box::pin(inflict(ground, *scenario, done)).await? {
+            skip(done, *scenario, nothing);
+        }
     }
+    tokio::time::sleep_until(began + length).await;
+    Ok(())
+}
+
+/// One fault, until all is well again; why there was nothing to do it to, if there was not. That it cannot be done for
+/// another reason is a failure of the run; the next is done all the same.
+async fn inflict(ground: &mut Ground<'_>, scenario: Scenario, done: &mut Done) -> Result<Option<String>> {
+    let (began, before) = (Instant::now(), done.faults.len());
+    let limit = DONE_WITHIN + ground.lasts(scenario);
+    let inflicted = match Box::pin(within(limit, "a fault", ground.inflict(scenario))).await {
+        Ok(inflicted) => inflicted,
+        Err(expired) => Err(anyhow!("{}: {expired}", scenario.name())),
+    };
+    match inflicted {
+        Ok(fault) => {
+            done.faults.push(fault);
+            see_effect(ground, done).await;
+        }
+        Err(error) => {
+            if let Some(nothing) = error.downcast_ref::<NothingToStrike>() {
+                return Ok(Some(nothing.to_string()));
+            }
+            fail(done, format!("{error:#}"));
+            // It may be done in part.
+            ground.mend().await.with_context(|| format!("mend {}", scenario.name()))?;
+        }
+    }
+    settle(ground).await.with_context(|| format!("after {}", scenario.name()))?;
+    if let Some(fault) = done.faults.get_mut(before) {
+        fault.took = began.elapsed();
+    }
+    Ok(None)
+}
+
+fn skip(done: &mut Done, scenario: Scenario, why: String) {
+    say(&format!("{} is skipped: {why}", scenario.name()));
+    done.skipped.push(Skipped { scenario: scenario.name(), why });
 }
 
 /// Waits until all that is measured of the last fault has been seen.
@@ -196,6 +252,8 @@ fn say(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use jiff::Timestamp;
 
     use super::*;
@@ -209,7 +267,7 @@ mod tests {
             node: None,
             from: Timestamp::UNIX_EPOCH,
             ended: None,
-            looks: vec![Look { at: Timestamp::UNIX_EPOCH, said: Some(said) }],
+            looks: vec![Look { at: Timestamp::UNIX_EPOCH, said: Some(Arc::new(said)) }],
         };
         let bot = || {
             let hold = Hold { item: "a".to_owned(), step: "open".to_owned(), still: 0 };

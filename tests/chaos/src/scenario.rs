@@ -29,6 +29,8 @@ pub enum Scenario {
     HungBot,
     /// All threads of the bot's process stand still but the one that watches them.
     DeadlockedBot,
+    /// A bot's WebDriver server is killed each time that it is there, until the bot ends.
+    UnbuildableBrowser,
     /// A bot's pod is deleted.
     DeletedPod,
     /// A bot's pod is evicted.
@@ -59,6 +61,8 @@ pub enum Scenario {
     StoreFull,
     /// The leading operator is killed.
     OperatorKilled,
+    /// A bot is killed, and the leading operator at a step of what it does then; once for each step.
+    OperatorKilledMidway,
     /// The leading operator cannot reach the API server for half a minute.
     LeaderCut,
     /// The API server is stopped for a minute.
@@ -110,7 +114,7 @@ pub enum Measure {
     Noticed,
     /// From the fault until the last of the items that were open is held again, or has ended.
     HeldAgain,
-    /// From the notice until there are as many working bots as before.
+    /// From the fault, or from the notice where that is promised, until as many bots as before hold something.
     Replaced,
     /// From the fault until another watcher is the active one.
     TakenOver,
@@ -168,10 +172,28 @@ impl Scenario {
         self.facts().lasts
     }
 
+    /// How long it lasts where time is short: long enough to have its effect.
+    #[must_use]
+    pub const fn lasts_briefly(self) -> Duration {
+        self.facts().lasts_briefly
+    }
+
     /// What must hold at the 95th percentile, in seconds.
     #[must_use]
     pub const fn bounds(self) -> &'static [(Measure, f64)] {
         self.facts().bounds
+    }
+
+    /// Whether a pod has to be noticed first: it does not end by itself, and its replacement is promised from then on.
+    #[must_use]
+    pub const fn is_timed_from_notice(self) -> bool {
+        matches!(self, Self::HungBot | Self::DeadlockedBot | Self::UnbuildableBrowser)
+    }
+
+    /// Whether a watcher takes over so soon that nothing in the list is missed.
+    #[must_use]
+    pub fn leaves_no_gap(self) -> bool {
+        self.bounds().iter().any(|(measure, _)| *measure == Measure::TakenOver)
     }
 
     /// Whether battles that begin and end during it may be on no list that a watcher could see.
@@ -228,6 +250,16 @@ mod tests {
         for scenario in Scenario::ALL {
             let says = scenario.does().contains(", for ");
             assert_eq!(says, !scenario.lasts().is_zero(), "{}", scenario.name());
+            let (brief, full) = (scenario.lasts_briefly(), scenario.lasts());
+            assert!(brief <= full && brief.is_zero() == full.is_zero(), "{}", scenario.name());
         }
+    }
+
+    #[test]
+    fn who_is_timed_from_the_notice_has_a_bound_on_it() {
+        for scenario in Scenario::ALL.into_iter().filter(|scenario| scenario.is_timed_from_notice()) {
+            assert!(scenario.bounds().iter().any(|(measure, _)| *measure == Measure::Noticed));
+        }
+        assert!(Scenario::WatcherKilled.leaves_no_gap() && !Scenario::WatchersKilled.leaves_no_gap());
     }
 }

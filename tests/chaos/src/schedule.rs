@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::Scenario;
 
-/// The shortest and the longest pause between two faults.
-const PAUSE: (u64, u64) = (10, 40);
+/// The shortest and the longest pause between two faults: all is mostly well again by then.
+const PAUSE: (u64, u64) = (20, 60);
 /// No fault begins so shortly before the end: its effect belongs to the run.
 const LAST: Duration = Duration::from_mins(1);
 
@@ -19,13 +19,19 @@ pub fn random(seed: u64, length: Duration, among: &[Scenario]) -> Vec<(Duration,
     loop {
         at += Duration::from_secs(rng.u64(PAUSE.0..=PAUSE.1));
         let Some(scenario) = rng.choice(among) else { break };
-        if at + scenario.lasts() + LAST > length {
+        if !is_time_left(at, *scenario, length) {
             break;
         }
         faults.push((at, *scenario));
         at += scenario.lasts();
     }
     faults
+}
+
+/// Whether a fault that begins so long after the beginning has an end, and its effect, within the run.
+#[must_use]
+pub fn is_time_left(at: Duration, scenario: Scenario, length: Duration) -> bool {
+    at + scenario.lasts() + LAST <= length
 }
 
 #[cfg(test)]

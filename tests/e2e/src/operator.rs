@@ -5,8 +5,8 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
-use kube::api::ListParams;
+use k8s_openapi::api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod};
+use kube::api::{DeleteParams, ListParams};
 use scrapefleet_policy::within;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -19,6 +19,11 @@ pub const NAMESPACE: &str = "scrapefleet-system";
 const RELEASE: &str = "scrapefleet";
 /// How long Helm may take, until the operator is ready.
 const INSTALLED_WITHIN: Duration = Duration::from_mins(3);
+
+/// How many operators there are.
+const OPERATORS: i32 = 2;
+/// How long they may take to be ready: a node waits for minutes before it starts again what has ended often.
+const READY_WITHIN: Duration = Duration::from_mins(6);
 
 /// How long one call of the API server may take.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -118,4 +123,22 @@ pub async fn leading_pod(system: &Space) -> Result<(String, Pod)> {
     let (name, _) = leader.split_once('_').context("an identity begins with the name of the pod")?;
     let pod = within(CALL_WITHIN, "read the leader's pod", system.api::<Pod>().get(name)).await??;
     Ok((leader, pod))
+}
+
+/// Waits until all operators are ready, so that one can take over.
+pub async fn stand_ready(system: &Space) -> Result<()> {
+    let deployments = system.api::<Deployment>();
+    let are_ready = async || {
+        let status = deployments.get(RELEASE).await?.status;
+        Ok((status.and_then(|status| status.ready_replicas) >= Some(OPERATORS)).then_some(()))
+    };
+    system.until("all operators are ready", READY_WITHIN, are_ready).await
+}
+
+/// Has another pod take the place of one whose operator has ended: in the same pod, a node starts it later each time.
+pub async fn replace(system: &Space, pod: &Pod) -> Result<()> {
+    let name = pod.metadata.name.as_deref().context("a pod without a name")?;
+    let (pods, how) = (system.api::<Pod>(), DeleteParams::default());
+    within(CALL_WITHIN, "delete an operator's pod", pods.delete(name, &how)).await??;
+    Ok(())
 }

@@ -59,6 +59,13 @@ pub fn send(process: &Process, signal: Signal) -> Result<()> {
     kill_process(process.id, signal).with_context(|| format!("signal {} ({:?})", process.program, process.id))
 }
 
+/// Whether a process has not ended yet. Another that has its number by now is another.
+#[must_use]
+pub fn is_there(process: &Process) -> bool {
+    let stat = reads(Path::new(&format!("/proc/{}/stat", process.id.as_raw_nonzero())));
+    started(&stat) == process.started
+}
+
 /// Lowers how much memory a process's control group may have to what it has, until the kernel ends the process for it.
 pub async fn run_out_of_memory(process: &Process) -> Result<()> {
     let folder = PathBuf::from(format!("/proc/{}", process.id.as_raw_nonzero()));
@@ -159,6 +166,14 @@ mod tests {
         let rest: Vec<String> = (3..60).map(|field| field.to_string()).collect();
         assert_eq!(started(&format!("17 (a (b) c) {}", rest.join(" "))), 22);
         assert_eq!(started(""), 0);
+    }
+
+    #[test]
+    fn a_process_is_there_as_long_as_its_number_is_its_own() {
+        let own = Pid::from_raw(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let own = all(|_| true).unwrap().into_iter().find(|process| process.id == own).unwrap();
+        assert!(is_there(&own));
+        assert!(!is_there(&Process { started: own.started + 1, ..own }));
     }
 
     #[test]

@@ -27,10 +27,14 @@ const OWN_CLUSTER_ONLY: [&str; 4] = [
 ];
 
 /// Tests on a cluster that ask for something within seconds, and so run where nothing else does.
-const TIMED: [&str; 2] = ["tests/e2e/tests/conditions.rs", "tests/e2e/tests/pods.rs"];
+const TIMED: [&str; 3] =
+    ["tests/e2e/tests/conditions.rs", "tests/e2e/tests/pods.rs", "tests/e2e/tests/speed.rs"];
 
 /// The tests on a real object store, whose program is one of the cluster's.
 const ON_MINIO: &str = "crates/store/tests/s3/main.rs";
+
+/// How many fleets at once are struck by faults on a machine with several cores: each has several Chromes.
+const FLEETS: usize = 2;
 
 /// More than this at once makes timings of tests unlike those on an ordinary machine.
 const MOST_THREADS: usize = 4;
@@ -127,7 +131,14 @@ impl Executable {
 
     /// How many of its tests run at once.
     pub(super) fn threads(&self, cores: usize) -> usize {
-        if self.is_heavy() || self.is_of_chaos() { 1 } else { cores.clamp(1, MOST_THREADS) }
+        let most = if self.is_heavy() {
+            1
+        } else if self.is_of_chaos() {
+            FLEETS
+        } else {
+            MOST_THREADS
+        };
+        cores.clamp(1, most)
     }
 
     fn is_in(&self, folders: &[&str]) -> bool {
@@ -197,7 +208,10 @@ mod tests {
     fn heavy_executables_run_one_test_at_a_time_and_others_use_the_cores_within_reason() {
         for (source, cores, threads) in [
             ("tests/local/tests/killed.rs", 8, 1),
-            ("tests/chaos/tests/faults.rs", 8, 1),
+            ("tests/chaos/tests/faults.rs", 8, FLEETS),
+            ("tests/chaos/tests/faults.rs", 1, 1),
+            // Its unit tests start nothing.
+            ("tests/chaos/src/lib.rs", 8, MOST_THREADS),
             ("crates/queue/src/lib.rs", 1, 1),
             ("crates/queue/src/lib.rs", 2, 2),
             ("crates/queue/src/lib.rs", 64, MOST_THREADS),

@@ -53,6 +53,8 @@ pub(super) struct World {
     depth_answers: bool,
     /// When the operator was restarted.
     restarts: Vec<Timestamp>,
+    /// After how many actions of its next plan the operator is killed, if it is.
+    dies_after: Option<usize>,
     /// The operator reaches no pod.
     blind: bool,
     random: Rng,
@@ -96,6 +98,7 @@ impl World {
             waiting: random.u64(0..200),
             depth_answers: true,
             restarts: Vec::new(),
+            dies_after: None,
             blind: false,
             random,
         }
@@ -135,6 +138,12 @@ impl World {
     /// The operator starts anew.
     pub(super) fn forget(&mut self) {
         self.memory = Memory::default();
+    }
+
+    /// The same, in the time in which restarts are counted.
+    fn restart(&mut self) {
+        self.restarts.push(self.now);
+        self.forget();
     }
 
     /// How often the operator was restarted within the last two minutes.
@@ -184,13 +193,15 @@ impl World {
         idle
     }
 
-    /// Does what is planned; whether something was done and all of it is seen at once, so that a second look must find
-    /// nothing to do.
-    fn apply(&mut self, plan: Plan) -> bool {
+    /// Does what is planned, unless the operator is killed in the middle of it; whether something was done and all of it is
+    /// seen at once, so that a second look must find nothing to do.
+    fn apply(&mut self, mut plan: Plan) -> bool {
         let depth = Observed::unread("not asked");
         let share = share_of_new(&self.situation(&depth), &plan);
+        let killed = self.dies_after.take_if(|done| *done < plan.actions.len());
+        let mut settles = !plan.actions.is_empty() && killed.is_none();
         self.memory = plan.memory;
-        let mut settles = !plan.actions.is_empty();
+        plan.actions.truncate(killed.unwrap_or(usize::MAX));
         for action in plan.actions {
             match action {
                 Action::Create { role, slot, failures, probes_site, why } => {
@@ -213,6 +224,9 @@ impl World {
                 }
                 action => panic!("{action:?} for a fleet that stays"),
             }
+        }
+        if killed.is_some() {
+            self.restart();
         }
         while self.replaced.front().is_some_and(|at| self.now.duration_since(*at).as_secs() >= 60) {
             self.replaced.pop_front();
@@ -452,11 +466,9 @@ impl World {
             }
             8 => drop(self.gone.pop_first()),
             9 => self.blind = random.u8(..3) == 0,
-            // The operator is restarted.
-            10 => {
-                self.restarts.push(self.now);
-                self.forget();
-            }
+            // The operator is restarted, or killed at some action.
+            10 => self.restart(),
+            11 => self.dies_after = Some(random.usize(..4)),
             _ => {}
         }
     }
@@ -464,7 +476,7 @@ impl World {
     /// Everything is well again; only what people decided stays.
     pub(super) fn mend(&mut self) {
         (self.spec.suspend, self.depth_answers, self.spec.bots.replicas) = (false, true, None);
-        self.blind = false;
+        (self.blind, self.dies_after) = (false, None);
         self.gone.clear();
         for (uid, life) in &mut self.lives {
             (life.hindered, life.lingers, life.no_store, life.hung) = (None, false, false, None);

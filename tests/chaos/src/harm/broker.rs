@@ -21,7 +21,7 @@ const USER: (&str, &str) = ("guest", "guest");
 const PORT: u16 = 15_672;
 /// How long a broker that was ended may take to serve again.
 const SERVES_WITHIN: Duration = Duration::from_mins(2);
-/// The policy that is made, and how long a consumer may keep a message under it: the broker looks once a minute.
+/// The policy that is made, and how long a consumer may keep a message under it: the broker looks every five seconds.
 const POLICY: &str = "chaos-consumer-timeout";
 const CONSUMER_TIMEOUT: Duration = Duration::from_mins(1);
 

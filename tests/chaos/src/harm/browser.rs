@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
 use scrapefleet_e2e::{
@@ -12,8 +13,8 @@ use scrapefleet_e2e::{
 use scrapefleet_policy::within;
 use serde_json::{Value, json};
 
-use super::{CALL_WITHIN, Ground};
-use crate::{Scenario, effect::Fault};
+use super::{CALL_WITHIN, Ground, NothingToStrike};
+use crate::{Scenario, effect::Fault, history::Said, observer};
 
 /// The port of the WebDriver server inside a pod.
 const DRIVER: u16 = 4444;
@@ -22,14 +23,24 @@ const SHARED_WITHIN: Duration = Duration::from_mins(4);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How many items a bot holds, at the least, whose browser is struck: one that is alone in it is to blame for its end, and goes
+/// to another bot.
+const SHARING: usize = 2;
+/// How many browsers it may have thrown away lately: one that loses five within five minutes ends, as it should.
+const FEW: u64 = 2;
+const LATELY: SignedDuration = SignedDuration::from_mins(5);
+/// How long it may take until there is such a bot.
+const SPARED_WITHIN: Duration = Duration::from_mins(5);
+
 impl Ground<'_> {
     pub(super) async fn strike_browser(&mut self, scenario: Scenario) -> Result<Fault> {
-        let (uid, name) = self.choose_bot()?;
+        let (uid, name) = self.choose_browser().await?;
         let pod = self.pod(&name).await?;
         let script = script(scenario);
         if script.is_some() || scenario == Scenario::HungRenderer {
             let page = Page::of(self, &name).await?;
-            within(SHARED_WITHIN, "wait until all items share a page", page.is_alone()).await??;
+            let alone = within(SHARED_WITHIN, "wait until all items share a page", page.is_alone()).await;
+            alone.map_err(|expired| NothingToStrike(expired.to_string()))??;
             if let Some(script) = script {
                 let fault = self.fault(scenario, &[uid]);
                 page.run(script).await?;
@@ -40,6 +51,31 @@ impl Ground<'_> {
         let fault = self.fault(scenario, &[uid]);
         processes::send(&target, signal)?;
         Ok(fault)
+    }
+
+    /// A bot whose browser can be struck so that the bot itself holds all its items again, once there is one.
+    async fn choose_browser(&mut self) -> Result<(String, String)> {
+        let choosing = async {
+            loop {
+                let spared = self.spared_bots();
+                if let Some(bot) = self.rng.choice(spared) {
+                    return bot;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let chosen =
+            within(SPARED_WITHIN, "wait for a bot with several items and few lost browsers", choosing);
+        Ok(chosen.await.map_err(|expired| NothingToStrike(expired.to_string()))?)
+    }
+
+    fn spared_bots(&self) -> Vec<(String, String)> {
+        let (seen, since) = (self.observer.seen(), observer::now() - LATELY);
+        let spared = seen.live("bot").filter(|(_, pod)| {
+            let shares = |said: &Said| said.works() && said.open().count() >= SHARING;
+            pod.last().is_some_and(shares) && pod.abandoned_since(since) <= FEW
+        });
+        spared.map(|(uid, pod)| (uid.clone(), pod.name.clone())).collect()
     }
 }
 

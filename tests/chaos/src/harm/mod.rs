@@ -6,10 +6,13 @@ mod cut;
 mod deadlock;
 mod item;
 mod node;
+mod operator;
 mod pod;
 mod repair;
 mod service;
 mod watcher;
+
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -19,10 +22,22 @@ use scrapefleet_policy::within;
 
 pub use repair::Repairs;
 
-use crate::{Scenario, effect::Fault, observer::Observer, scenario::Strikes};
+use crate::{Scenario, effect::Fault, history::Said, observer::Observer, scenario::Strikes};
 
 /// How long one call of the API server or of a service may take.
-const CALL_WITHIN: std::time::Duration = std::time::Duration::from_secs(15);
+const CALL_WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a fault cannot be done to the pods there are, as they are now. It harmed nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NothingToStrike(pub String);
+
+impl std::fmt::Display for NothingToStrike {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NothingToStrike {}
 
 /// What harm is done to.
 pub struct Ground<'a> {
@@ -36,6 +51,8 @@ pub struct Ground<'a> {
     pub observer: &'a Observer,
     /// Chooses among them.
     pub rng: fastrand::Rng,
+    /// Whether each fault lasts no longer than it has to.
+    pub brief: bool,
     /// What must be mended, whatever happens.
     pub repairs: Repairs,
 }
@@ -52,6 +69,12 @@ impl Ground<'_> {
             Strikes::Item => self.strike_item(scenario).await,
         };
         done.with_context(|| format!("the fault {} cannot be done", scenario.name()))
+    }
+
+    /// How long a fault lasts here.
+    #[must_use]
+    pub fn lasts(&self, scenario: Scenario) -> Duration {
+        if self.brief { scenario.lasts_briefly() } else { scenario.lasts() }
     }
 
     /// A pod of the fleet as the API server has it.
@@ -75,18 +98,18 @@ impl Ground<'_> {
         };
         let holding: Vec<_> = bots.iter().filter(|(open, ..)| *open > 0).collect();
         let chosen = self.rng.choice(holding).or_else(|| bots.first());
-        let (_, uid, name) = chosen.context("no bot answers")?;
+        let (_, uid, name) = chosen.ok_or_else(|| NothingToStrike("no bot answers".to_owned()))?;
         Ok((uid.clone(), name.clone()))
     }
 
     /// Mends everything that is to be mended.
     pub async fn mend(&mut self) -> Result<()> {
-        self.repairs.mend(self.space, &self.scene.site, self.gate).await
+        self.repairs.mend(self.space, self.scene, self.gate).await
     }
 
     /// Waits until the fault has lasted, and mends it.
     async fn outlast(&mut self, mut fault: Fault) -> Result<Fault> {
-        tokio::time::sleep(fault.scenario.lasts()).await;
+        tokio::time::sleep(self.lasts(fault.scenario)).await;
         self.mend().await?;
         fault.mended = Some(crate::observer::now());
         Ok(fault)
@@ -109,7 +132,9 @@ impl Ground<'_> {
         let items = victims.iter().filter_map(of).flat_map(|said| said.open().map(str::to_owned)).collect();
         let victims =
             victims.iter().map(|uid| (uid.clone(), of(uid).map_or(0, |said| said.browser.abandoned)));
-        let bots = seen.live("bot").filter(|(_, pod)| pod.last().is_some_and(crate::history::Said::works));
+        let count = |role, is: &dyn Fn(&Said) -> bool| {
+            seen.live(role).filter(|(_, pod)| pod.last().is_some_and(is)).count()
+        };
         Fault {
             scenario,
             at,
@@ -118,7 +143,10 @@ impl Ground<'_> {
             buried: None,
             victims: victims.collect(),
             items,
-            bots: bots.count(),
+            bots: count("bot", &Said::works),
+            watchers: count("watcher", &Said::sees_the_list),
+            wrong: Vec::new(),
+            took: Duration::ZERO,
         }
     }
 }

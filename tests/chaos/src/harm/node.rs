@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use scrapefleet_e2e::{Nodes, Space};
 use scrapefleet_policy::within;
 
-use super::{CALL_WITHIN, Ground, repair::Repair};
+use super::{CALL_WITHIN, Ground, NothingToStrike, repair::Repair};
 use crate::{Scenario, effect::Fault, observer};
 
 /// Namespaces of services that a node with only bots on it has none of.
@@ -31,13 +31,8 @@ impl Ground<'_> {
 
     /// What `kubectl drain` does, for the pods of the fleet.
     async fn drain(&mut self, node: &str, victims: &[String]) -> Result<Fault> {
-        let on_it: Vec<String> = {
-            let seen = self.observer.seen();
-            let live = seen.live("bot").chain(seen.live("watcher"));
-            live.filter(|(_, pod)| pod.node.as_deref() == Some(node))
-                .map(|(_, pod)| pod.name.clone())
-                .collect()
-        };
+        let seen = self.observer.seen();
+        let on_it = victims.iter().filter_map(|uid| Some(seen.pods.get(uid)?.name.clone()));
         self.repairs.owe(Repair::Uncordon(node.to_owned()));
         cordon(self.space, node, true).await?;
         let fault = self.fault(Scenario::DrainedNode, victims);
@@ -47,7 +42,7 @@ impl Ground<'_> {
         self.outlast(fault).await
     }
 
-    /// A node with bots and without what all bots use, and its bots.
+    /// A node with bots and without what all bots use, and the fleet's pods on it.
     async fn choose_node(&mut self) -> Result<(String, Vec<String>)> {
         let pods: Api<Pod> = Api::all(self.space.client.clone());
         let list = within(CALL_WITHIN, "list pods", pods.list(&ListParams::default())).await??;
@@ -59,14 +54,14 @@ impl Ground<'_> {
         let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
         let needed: BTreeSet<_> = list.iter().filter(serves).filter_map(node).collect();
         let seen = self.observer.seen();
-        let bots: Vec<_> =
-            seen.live("bot").filter_map(|(uid, pod)| Some((uid.clone(), pod.node.clone()?))).collect();
-        let (_, node) = bots
-            .iter()
-            .find(|(_, node)| !needed.contains(node))
-            .with_context(|| format!("every bot is on a node with services: {needed:?}"))?;
-        let victims = bots.iter().filter(|(_, of)| of == node).map(|(uid, _)| uid.clone()).collect();
-        Ok((node.clone(), victims))
+        let mut nodes = seen.live("bot").filter_map(|(_, pod)| pod.node.clone());
+        let node = nodes
+            .find(|node| !needed.contains(node))
+            .ok_or_else(|| NothingToStrike(format!("every bot is on a node with services: {needed:?}")))?;
+        let pods = seen.live("bot").chain(seen.live("watcher"));
+        let victims = pods.filter(|(_, pod)| pod.node.as_deref() == Some(node.as_str()));
+        let victims = victims.map(|(uid, _)| uid.clone()).collect();
+        Ok((node, victims))
     }
 }
 

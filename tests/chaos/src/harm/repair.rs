@@ -3,11 +3,11 @@
 use anyhow::Result;
 use rustix::process::Signal;
 use scrapefleet_e2e::{
-    Gate, Nodes, Site, Space,
+    Gate, Nodes, Scene, Space,
     processes::{self, Process},
 };
 
-use super::{broker::forget_timeout, cut::Cut, deadlock::Deadlock, node::cordon};
+use super::{broker::forget_timeout, cut::Cut, deadlock::Deadlock, node::cordon, operator};
 
 /// A node that every cluster has.
 const ANY_NODE: &str = "node1";
@@ -27,6 +27,8 @@ pub(super) enum Repair {
     Reconnect(Cut),
     /// Whatever of the cluster itself is not running is started.
     Cluster,
+    /// No operator is told to die.
+    Failpoint,
     /// The broker leaves consumers what they have.
     ConsumerTimeout,
     /// The site answers as it should.
@@ -45,7 +47,7 @@ impl Repairs {
     }
 
     /// Mends everything that is owed; tries all of it and tells the first that failed.
-    pub(super) async fn mend(&mut self, space: &Space, site: &Site, gate: &Gate) -> Result<()> {
+    pub(super) async fn mend(&mut self, space: &Space, scene: &Scene, gate: &Gate) -> Result<()> {
         let mut outcome = Ok(());
         for repair in std::mem::take(&mut self.0) {
             let mended = match repair {
@@ -65,8 +67,9 @@ impl Repairs {
                 Repair::Reconnect(cut) => cut.mend().await,
                 // Of the cluster, `start` starts everything that is not there; a node that is stays as it is.
                 Repair::Cluster => Nodes(space).command("start", ANY_NODE).await,
+                Repair::Failpoint => operator::let_live(scene).await,
                 Repair::ConsumerTimeout => forget_timeout(space).await,
-                Repair::Site => site.set_fault("none").await,
+                Repair::Site => scene.site.set_fault("none").await,
                 Repair::Gate => gate.set_fault("none").await,
             };
             outcome = outcome.and(mended);

@@ -1,26 +1,16 @@
-//! Harm to what all bots use, but for the broker: the object store, the operator, the site, the cluster itself.
-
-use std::time::Duration;
+//! Harm to what all bots use, but for the broker and the operator: the object store, the site, the cluster itself.
 
 use anyhow::Result;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use rustix::process::Signal;
-use scrapefleet_e2e::{
-    Space, operator,
-    processes::{self, Process},
-};
+use scrapefleet_e2e::processes::{self, Process};
 use scrapefleet_policy::within;
 
-use super::{CALL_WITHIN, Ground, browser, cut::Cut, repair::Repair};
-use crate::{Scenario, effect::Fault, observer};
+use super::{CALL_WITHIN, Ground, browser, repair::Repair};
+use crate::{Scenario, effect::Fault};
 
-/// The program of an operator.
-const OPERATOR: &str = "scrapefleet-operator";
 /// The namespace of broker and store.
 pub(super) const PLATFORM: &str = "platform";
-/// How long another operator may take to lead.
-const LED_WITHIN: Duration = Duration::from_secs(90);
 
 impl Ground<'_> {
     pub(super) async fn strike_service(&mut self, scenario: Scenario) -> Result<Fault> {
@@ -32,6 +22,7 @@ impl Ground<'_> {
             Scenario::ApiServerDown => self.stop(scenario, processes::of_cluster("kube-apiserver")?).await,
             Scenario::EtcdKilled => self.kill_etcd(scenario).await,
             Scenario::OperatorKilled => self.kill_operator(scenario).await,
+            Scenario::OperatorKilledMidway => self.kill_operator_midway(scenario).await,
             Scenario::LeaderCut => self.cut_leader(scenario).await,
             Scenario::SiteUnavailable => self.fault_of_site(scenario, "unavailable").await,
             Scenario::SiteDead => self.fault_of_site(scenario, "dead").await,
@@ -93,26 +84,6 @@ impl Ground<'_> {
         Ok(within(CALL_WITHIN, "read a pod", platform.api::<Pod>().get(&name)).await??)
     }
 
-    async fn kill_operator(&self, scenario: Scenario) -> Result<Fault> {
-        let system = operator::space_of(self.space);
-        let (leader, pod) = operator::leading_pod(&system).await?;
-        let mut fault = self.fault(scenario, &[]);
-        processes::signal(&pod, OPERATOR, Signal::KILL)?;
-        fault.noticed = Some(another_leads(&system, &leader).await?);
-        Ok(fault)
-    }
-
-    async fn cut_leader(&mut self, scenario: Scenario) -> Result<Fault> {
-        let system = operator::space_of(self.space);
-        let (leader, pod) = operator::leading_pod(&system).await?;
-        let cut = Cut::of(&processes::one(&pod, OPERATOR)?)?;
-        self.repairs.owe(Repair::Reconnect(cut.clone()));
-        let fault = self.fault(scenario, &[]);
-        cut.make().await?;
-        let noticed = Some(another_leads(&system, &leader).await?);
-        self.outlast(Fault { noticed, ..fault }).await
-    }
-
     async fn kill_etcd(&mut self, scenario: Scenario) -> Result<Fault> {
         let targets = processes::of_cluster("etcd")?;
         self.repairs.owe(Repair::Cluster);
@@ -120,11 +91,4 @@ impl Ground<'_> {
         targets.iter().try_for_each(|process| processes::send(process, Signal::KILL))?;
         self.outlast(fault).await
     }
-}
-
-/// Waits until another than `leader` leads, and says when.
-async fn another_leads(system: &Space, leader: &str) -> Result<Timestamp> {
-    let other = async || Ok((operator::leader(system).await? != leader).then_some(()));
-    system.until("another operator leads", LED_WITHIN, other).await?;
-    Ok(observer::now())
 }

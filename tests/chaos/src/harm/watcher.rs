@@ -1,10 +1,10 @@
 //! Harm to watchers.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::process::Signal;
 use scrapefleet_e2e::processes;
 
-use super::{Ground, browser};
+use super::{Ground, NothingToStrike, browser};
 use crate::{Scenario, effect::Fault};
 
 impl Ground<'_> {
@@ -15,7 +15,8 @@ impl Ground<'_> {
         let (uid, name) = {
             let seen = self.observer.seen();
             let active = seen.live("watcher").find(|(_, pod)| pod.last().is_some_and(|said| said.active));
-            let (uid, pod) = active.context("no watcher says that it is the active one")?;
+            let none = || NothingToStrike("no watcher says that it is the active one".to_owned());
+            let (uid, pod) = active.ok_or_else(none)?;
             (uid.clone(), pod.name.clone())
         };
         let pod = self.pod(&name).await?;

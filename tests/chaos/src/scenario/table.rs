@@ -16,17 +16,25 @@ pub(super) struct Facts {
     pub(super) strikes: Strikes,
     /// How long it lasts; zero: it is done at once.
     pub(super) lasts: Duration,
+    /// The same where time is short.
+    pub(super) lasts_briefly: Duration,
     /// What must hold at the 95th percentile, in seconds.
     pub(super) bounds: &'static [(Measure, f64)],
 }
 
 impl Facts {
     const fn of(scenario: Scenario, strikes: Strikes, name: &'static str, does: &'static str) -> Self {
-        Self { scenario, name, does, strikes, lasts: Duration::ZERO, bounds: &[] }
+        let lasts = Duration::ZERO;
+        Self { scenario, name, does, strikes, lasts, lasts_briefly: lasts, bounds: &[] }
     }
 
     const fn lasting(self, seconds: u64) -> Self {
-        Self { lasts: Duration::from_secs(seconds), ..self }
+        let lasts = Duration::from_secs(seconds);
+        Self { lasts, lasts_briefly: lasts, ..self }
+    }
+
+    const fn or_briefly(self, seconds: u64) -> Self {
+        Self { lasts_briefly: Duration::from_secs(seconds), ..self }
     }
 
     const fn within(self, bounds: &'static [(Measure, f64)]) -> Self {
@@ -36,7 +44,7 @@ impl Facts {
 
 /// The bounds of a browser: its bot has it noticed and replaced.
 const BROWSER: &[(Measure, f64)] = &[(HeldAgain, 5.0)];
-/// The bounds of a bot that hangs.
+/// The bounds of a bot that hangs, or has no browser.
 const HUNG_BOT: &[(Measure, f64)] = &[(Noticed, 6.0), (Replaced, 10.0)];
 /// The bounds of a bot that is gone.
 const GONE_BOT: &[(Measure, f64)] = &[(HeldAgain, 3.0), (Replaced, 10.0)];
@@ -51,7 +59,7 @@ const SITE: &[(Measure, f64)] = &[(Resumed, 10.0)];
 
 /// All scenarios, in the order of their declaration.
 #[rustfmt::skip]
-pub(super) const FACTS: [Facts; 37] = [
+pub(super) const FACTS: [Facts; 39] = [
     Facts::of(S::HungChrome, Browser, "hung-chrome", "stops Chrome's main process").within(BROWSER),
     Facts::of(S::HungRenderer, Browser, "hung-renderer", "stops one of Chrome's renderers").within(BROWSER),
     Facts::of(S::LoopingPage, Browser, "looping-page", "runs a script without end in the page").within(BROWSER),
@@ -62,28 +70,30 @@ pub(super) const FACTS: [Facts; 37] = [
     Facts::of(S::BotOutOfMemory, Bot, "bot-out-of-memory", "has a bot run out of memory").within(GONE_BOT),
     Facts::of(S::HungBot, Bot, "hung-bot", "stops a bot's process").within(HUNG_BOT),
     Facts::of(S::DeadlockedBot, Bot, "deadlocked-bot", "stops a bot's threads but its watchdog").within(HUNG_BOT),
+    Facts::of(S::UnbuildableBrowser, Bot, "unbuildable-browser", "kills each WebDriver server of a bot until it ends").within(HUNG_BOT),
     Facts::of(S::DeletedPod, Bot, "deleted-pod", "deletes a bot's pod").within(GONE_BOT),
     Facts::of(S::EvictedPod, Bot, "evicted-pod", "evicts a bot's pod").within(GONE_BOT),
-    Facts::of(S::NodeGone, Node, "node-gone", "ends all processes of a node, for 2 minutes").lasting(120).within(NODE),
-    Facts::of(S::NodeCut, Node, "node-cut", "cuts a node off the network, for 90 s").lasting(90).within(NODE),
+    Facts::of(S::NodeGone, Node, "node-gone", "ends all processes of a node, for 2 minutes").lasting(120).or_briefly(60).within(NODE),
+    Facts::of(S::NodeCut, Node, "node-cut", "cuts a node off the network, for 90 s").lasting(90).or_briefly(60).within(NODE),
     Facts::of(S::DrainedNode, Node, "drained-node", "drains a node, for 30 s").lasting(30).within(GONE_BOT),
     Facts::of(S::BrokerKilled, Service, "broker-killed", "kills the broker"),
     Facts::of(S::BrokerRestarted, Service, "broker-restarted", "restarts the broker"),
     Facts::of(S::BrokerPaused, Service, "broker-paused", "stops the broker, for 90 s").lasting(90),
     Facts::of(S::ConnectionsClosed, Service, "connections-closed", "closes the fleet's connections to the broker"),
-    Facts::of(S::ConsumerTimeout, Service, "consumer-timeout", "takes back what is kept for over a minute, for 180 s").lasting(180),
-    Facts::of(S::StoreDown, Service, "store-down", "stops the object store, for 60 s").lasting(60),
+    Facts::of(S::ConsumerTimeout, Service, "consumer-timeout", "takes back what is kept for over a minute, for 180 s").lasting(180).or_briefly(75),
+    Facts::of(S::StoreDown, Service, "store-down", "stops the object store, for 60 s").lasting(60).or_briefly(20),
     Facts::of(S::StoreSlow, Service, "store-slow", "has puts into the store take 10 s, for 60 s").lasting(60),
-    Facts::of(S::StoreRefusing, Service, "store-refusing", "has the store answer 403, for 60 s").lasting(60),
+    Facts::of(S::StoreRefusing, Service, "store-refusing", "has the store answer 403, for 60 s").lasting(60).or_briefly(20),
     Facts::of(S::StoreFull, Service, "store-full", "leaves no room in the store, for 60 s").lasting(60),
     Facts::of(S::OperatorKilled, Service, "operator-killed", "kills the leading operator").within(LEAD),
+    Facts::of(S::OperatorKilledMidway, Service, "operator-killed-midway", "kills the leading operator at each step of a look").within(LEAD),
     Facts::of(S::LeaderCut, Service, "leader-cut", "keeps the leading operator from the API server, for 30 s").lasting(30).within(LEAD),
     Facts::of(S::ApiServerDown, Service, "api-server-down", "stops the API server, for 60 s").lasting(60),
     Facts::of(S::EtcdKilled, Service, "etcd-killed", "kills the cluster's own store, for 15 s").lasting(15),
     Facts::of(S::WatcherKilled, Watcher, "watcher-killed", "kills the active watcher").within(WATCHER),
     Facts::of(S::WatcherHung, Watcher, "watcher-hung", "stops the active watcher's Chrome"),
     Facts::of(S::WatchersKilled, Watcher, "watchers-killed", "kills every watcher"),
-    Facts::of(S::SiteUnavailable, Service, "site-unavailable", "answers 503 to everything, for 60 s").lasting(60).within(SITE),
+    Facts::of(S::SiteUnavailable, Service, "site-unavailable", "answers 503 to everything, for 60 s").lasting(60).or_briefly(20).within(SITE),
     Facts::of(S::SiteDead, Service, "site-dead", "answers nothing, for 60 s").lasting(60).within(SITE),
     Facts::of(S::LoginWall, Service, "login-wall", "asks everybody for a login, for 60 s").lasting(60).within(SITE),
     Facts::of(S::SiteBanning, Service, "site-banning", "lets nobody in and kills a Chrome, for 60 s").lasting(60).within(SITE),
