@@ -58,7 +58,9 @@ impl Traces {
         let mut groups = BTreeSet::new();
         find_groups(Path::new("/sys/fs/cgroup"), &mut groups);
         let mut files = BTreeSet::new();
-        FIXED.iter().for_each(|folder| find_files(Path::new(folder), &mut files));
+        for folder in FIXED {
+            find_files(Path::new(folder), &mut files);
+        }
         Ok(Self {
             processes: processes(),
             mounts: mounts.lines().filter(|line| line.contains(NAME)).map(str::to_owned).collect(),

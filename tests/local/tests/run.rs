@@ -57,9 +57,9 @@ async fn its_port_tells_what_it_does_and_a_second_interrupt_gives_back_at_once()
     for (endpoint, parts) in
         [("livez", &["run"][..]), ("readyz", &["bots", "watcher"]), ("progressz", &["list"])]
     {
-        let lines: String = parts.iter().map(|part| format!("[+]{part} ok\n")).collect();
+        let lines: Vec<_> = parts.iter().map(|part| format!("[+]{part} ok\n")).collect();
         let answer = busy.answer(endpoint, 200).await?;
-        ensure!(answer == lines + "ok\n", "{endpoint}: {answer}");
+        ensure!(answer == lines.concat() + "ok\n", "{endpoint}: {answer}");
     }
     ensure!(busy.answer("nothing", 404).await?.contains("/status"));
 
