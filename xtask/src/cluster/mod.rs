@@ -280,11 +280,12 @@ impl Location {
         let progress = Progress::begin();
         let (layout, _) = state::running(self.name, &self.cache)?;
         let kwok = tools::ensure_one(&self.cache, &self.checkout, "kwok", progress)?;
+        let sources = tools::sources(&self.checkout, "kwok", pretend::MODULE)?;
         let added = supervise::kubectl(&layout).args(["apply", "--server-side", "-f", "-"]);
         progress.during("adding nodes", || added.input(pretend::nodes(nodes)).run())?;
         progress.say(format!("{nodes} nodes added; {}", pretend::HOW_TO_REMOVE));
         let mut command = std::process::Command::new(kwok);
-        command.args(pretend::arguments(&layout.admin_kubeconfig()));
+        command.args(pretend::arguments(&layout.admin_kubeconfig(), &sources));
         Err(command.exec()).context("run kwok")
     }
 

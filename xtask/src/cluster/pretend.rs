@@ -9,6 +9,20 @@ use serde_json::{Value, json};
 const MARK: (&str, &str) = ("kwok.x-k8s.io/node", "fake");
 /// The label they have, for finding them.
 const LABEL: (&str, &str) = ("type", "kwok");
+/// The module that KWOK is built from.
+pub(crate) const MODULE: &str = "sigs.k8s.io/kwok";
+/// What happens to nodes and pods, and how soon, as files of that module: nodes get ready at once and stay so, pods run at
+/// once until they are deleted, those of a Job until they have run.
+const STAGES: [&str; 5] = [
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+];
+/// How long a node may be silent, in seconds. It is heard of four times as often, which is sooner than the controller
+/// manager gives it up.
+const LEASE: u8 = 40;
 /// The addresses of their pods, which lead nowhere.
 const PODS: &str = "10.40.0.1/16";
 
@@ -36,14 +50,18 @@ fn node(number: u16) -> Value {
     })
 }
 
-/// What KWOK is told: which cluster, which nodes, which addresses.
-pub(crate) fn arguments(kubeconfig: &Path) -> Vec<String> {
-    vec![
+/// What KWOK is told: which cluster, which nodes, which addresses, and what happens. `sources` are those of its module.
+pub(crate) fn arguments(kubeconfig: &Path, sources: &Path) -> Vec<String> {
+    let stages = STAGES.map(|stage| sources.join("kustomize/stage").join(stage));
+    let mut arguments = vec![
         format!("--kubeconfig={}", kubeconfig.display()),
         "--manage-all-nodes=false".to_owned(),
         format!("--manage-nodes-with-annotation-selector={}={}", MARK.0, MARK.1),
+        format!("--node-lease-duration-seconds={LEASE}"),
         format!("--cidr={PODS}"),
-    ]
+    ];
+    arguments.extend(stages.iter().map(|stage| format!("--config={}", stage.display())));
+    arguments
 }
 
 #[cfg(test)]
@@ -66,10 +84,11 @@ mod tests {
     #[test]
     fn kwok_takes_the_nodes_that_are_made_for_it_and_no_others() {
         let node = node(1);
-        let arguments = arguments(Path::new("/k.yaml"));
+        let arguments = arguments(Path::new("/k.yaml"), Path::new("/kwok"));
         let selector = arguments.iter().find_map(|argument| argument.split_once("-annotation-selector="));
         let (key, value) = selector.unwrap().1.split_once('=').unwrap();
         assert_eq!(node["metadata"]["annotations"][key], value);
         assert!(arguments.contains(&"--manage-all-nodes=false".to_owned()));
+        assert!(arguments.contains(&"--config=/kwok/kustomize/stage/pod/fast/pod-ready.yaml".to_owned()));
     }
 }

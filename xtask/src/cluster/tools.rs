@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::command::Tool;
@@ -14,6 +15,9 @@ use super::{files, go};
 const KUBERNETES: (&str, &str) = ("1", "35");
 /// Its patch release; go.mod of `tools/kubernetes` names the same.
 const KUBERNETES_PATCH: &str = "4";
+
+/// The folder of this checkout's own Go module.
+const MODULE: &str = "tools/kubernetes";
 
 /// Where a program comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,10 +141,28 @@ pub(crate) fn ensure(cache: &Path, checkout: &Path, progress: Progress) -> Resul
 
 /// Builds one program if it is missing, and gives its file.
 pub(crate) fn ensure_one(cache: &Path, checkout: &Path, name: &str, progress: Progress) -> Result<PathBuf> {
-    let known = PROGRAMS.iter().find(|program| program.name == name);
-    let program = known.with_context(|| format!("there is no program {name:?} among those to build"))?;
+    let program = known(name)?;
     let key = key(program, &own_sources(checkout)?);
     ensure_program(cache, checkout, program, &key, progress)
+}
+
+/// The folder of a published module's sources, in the version that this program of it is built from; downloaded again if
+/// Go's cache has lost them.
+pub(crate) fn sources(checkout: &Path, name: &str, module: &str) -> Result<PathBuf> {
+    let Source::Module { version, .. } = known(name)?.source else {
+        bail!("{name} is not built from a published module");
+    };
+    let go = go::find(&checkout.join(MODULE))?;
+    // Outside of any module: inside, what is downloaded may be noted in the module's own files.
+    let download = Tool::new(go).args(["mod", "download", "-json"]).folder(Path::new("/"));
+    let said = download.arg(format!("{module}@{version}")).output()?;
+    let said: Value = serde_json::from_str(&said).context("read what `go mod download` says")?;
+    said["Dir"].as_str().map(PathBuf::from).with_context(|| format!("{module} has no folder: {said}"))
+}
+
+fn known(name: &str) -> Result<&'static Program> {
+    let known = PROGRAMS.iter().find(|program| program.name == name);
+    known.with_context(|| format!("there is no program {name:?} among those to build"))
 }
 
 fn ensure_program(
@@ -193,7 +215,7 @@ fn linker_flags() -> String {
 
 /// Everything the own programs are built from, as one text.
 fn own_sources(checkout: &Path) -> Result<String> {
-    let folder = checkout.join("tools/kubernetes");
+    let folder = checkout.join(MODULE);
     let mut text = String::new();
     for file in ["go.mod", "go.sum", "main.go", "pause/main.go"] {
         text.push_str(file);
@@ -206,7 +228,7 @@ fn build(program: &Program, checkout: &Path, file: &Path) -> Result<()> {
     // cannot fail: `ensure` gave the file a folder of its own.
     let folder = file.parent().unwrap_or(Path::new("."));
     files::make_folder(folder)?;
-    let module = checkout.join("tools/kubernetes");
+    let module = checkout.join(MODULE);
     let go =
         Tool::new(go::find(&module)?).env("CGO_ENABLED", "0").env("GOFLAGS", "-trimpath -buildvcs=false");
     match program.source {
