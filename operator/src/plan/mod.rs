@@ -146,6 +146,8 @@ pub enum WhyCreate {
         uid: String,
         /// Why.
         why: Abandoned,
+        /// What it last said of itself, if it ever did.
+        said: Option<String>,
     },
 }
 

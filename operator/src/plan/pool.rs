@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Abandoned, Action, Blame, Due, ObservedPod, ReportedState, Role, Vacancy, WhyCreate, WhyDelete,
+    Abandoned, Action, Blame, Due, ObservedPod, Report, ReportedState, Role, Vacancy, WhyCreate, WhyDelete,
     memory::Ends,
 };
 
@@ -265,7 +265,12 @@ impl<'a> Pool<'a> {
             slot,
             failures: why.failures(pod, self.wanted.revision),
             probes_site: false,
-            why: WhyCreate::Abandons { pod: pod.name.clone(), uid: pod.uid.clone(), why },
+            why: WhyCreate::Abandons {
+                pod: pod.name.clone(),
+                uid: pod.uid.clone(),
+                why,
+                said: pod.last_said.as_ref().map(Report::words),
+            },
         }
     }
 
