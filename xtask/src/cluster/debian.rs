@@ -6,16 +6,18 @@ use super::command::Tool;
 use super::progress::Progress;
 
 /// What a cluster and its images need beside the programs built here.
-pub(crate) const PACKAGES: [&str; 11] = [
+pub(crate) const PACKAGES: [&str; 13] = [
     "buildah",
     "conntrack",
     "containerd",
     "containernetworking-plugins",
+    "e2fsprogs",
     "etcd-server",
     "iproute2",
     "ipset",
     "iptables",
     "mmdebstrap",
+    "mount",
     "procps",
     "runc",
 ];

@@ -13,7 +13,7 @@ use super::plan::Step;
 use super::progress::Progress;
 use super::state::State;
 use super::supervise::Supervisor;
-use super::{certificates, clean, control_plane, files, kubeconfig, network, node};
+use super::{certificates, clean, control_plane, disk, files, kubeconfig, network, node};
 
 /// How long the API server may take to be ready once it listens.
 const API_READY_WITHIN: Duration = Duration::from_secs(90);
@@ -66,6 +66,7 @@ fn prepare(layout: &ClusterLayout, groups: &Hierarchies) -> Result<()> {
     }
     for place in layout.nodes() {
         files::make_folder(&layout.node(place).join("run"))?;
+        disk::ensure(layout, groups, place)?;
     }
     network::ensure(layout)?;
     certificates::ensure(layout)?;
