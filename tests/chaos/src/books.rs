@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use scrapefleet_cli::ledger::{Findings, Ledger};
 use scrapefleet_e2e::Scene;
 use scrapefleet_local_tests::truth;
@@ -15,6 +15,9 @@ use crate::effect::Fault;
 
 /// A window in which the list could not be seen reaches this much beyond the fault: the list has to be opened again.
 const BLIND_AFTER: i64 = 20;
+
+/// The longest that an artifact may be on its way to the store, through any fault of it.
+const LONGEST_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// Where every battle is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -60,6 +63,8 @@ pub struct Found {
     pub findings: Findings,
     /// Every artifact, by item.
     pub stored: BTreeMap<String, Artifact>,
+    /// When each artifact arrived in the bucket, by item, as the store has it.
+    pub arrived: BTreeMap<String, Timestamp>,
     /// What each dead letter says, by item.
     pub letters: BTreeMap<String, String>,
 }
@@ -74,13 +79,17 @@ impl Found {
             let item = letter.item.map_or_else(|| "(unreadable)".to_owned(), |item| item.to_string());
             (item, format!("{:?}: {}", letter.failure.reason, letter.failure.message))
         });
-        Ok(Self { truth, findings, stored: scene.artifacts().await?, letters: said.collect() })
+        let (stored, arrived) = (scene.artifacts().await?, scene.backing.arrivals().await?);
+        Ok(Self { truth, findings, stored, arrived, letters: said.collect() })
     }
 
     /// When the artifact of each item was taken.
     #[must_use]
     pub fn taken(&self) -> BTreeMap<String, Timestamp> {
-        let taken = |(item, artifact): (&String, &Artifact)| (item.clone(), artifact.metadata.scraped_at);
+        let taken = |(item, artifact): (&String, &Artifact)| {
+            let said = artifact.metadata.scraped_at;
+            (item.clone(), taken_at(said, self.arrived.get(item).copied()))
+        };
         self.stored.iter().map(taken).collect()
     }
 
@@ -125,6 +134,11 @@ impl Found {
     }
 }
 
+/// When an artifact was taken: when its bot says, unless the bot's clock cannot have been right.
+fn taken_at(said: Timestamp, arrived: Option<Timestamp>) -> Timestamp {
+    arrived.filter(|arrived| arrived.duration_since(said).abs() > LONGEST_WAY).unwrap_or(said)
+}
+
 /// Whether a battle was on the list only while a fault kept everybody from seeing it.
 fn hides(fault: &Fault, battle: &GroundTruth) -> bool {
     let Some((begun, ended)) = span(&battle.log) else { return false };
@@ -167,7 +181,13 @@ mod tests {
     }
 
     fn found(truth: Vec<GroundTruth>) -> Found {
-        Found { truth, findings: Findings::default(), stored: BTreeMap::new(), letters: BTreeMap::new() }
+        Found {
+            truth,
+            findings: Findings::default(),
+            stored: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            letters: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -180,6 +200,20 @@ mod tests {
         );
         let books = found(battles).books(&[fault(Scenario::NodeCut)]);
         assert_eq!((books.unseen.len(), books.lost.len(), books.battles), (0, 2, 2));
+    }
+
+    #[test]
+    fn a_bot_whose_clock_was_off_is_not_believed() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        for (said, arrived, taken) in [
+            (1_000, Some(1_001), 1_000),
+            (1_000, Some(1_090), 1_000),
+            (1_600, Some(1_001), 1_001),
+            (400, Some(1_001), 1_001),
+            (1_000, None, 1_000),
+        ] {
+            assert_eq!(taken_at(second(said), arrived.map(second)), second(taken), "{said} {arrived:?}");
+        }
     }
 
     #[test]

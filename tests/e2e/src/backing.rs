@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use scrapefleet_api::LaneName;
 use scrapefleet_local_tests::truth;
@@ -20,6 +21,8 @@ use crate::{forward::Forward, space::Space};
 const PLATFORM: &str = "platform";
 /// How long a service may take until it serves.
 const SERVES_WITHIN: Duration = Duration::from_mins(2);
+/// What the key of an artifact has behind its item's id.
+const SUFFIX: &str = ".log";
 /// User and password of the platform's broker, and of its store.
 const BROKER: [&str; 2] = ["guest", "guest"];
 const STORE: [&str; 2] = ["minioadmin", "minioadmin"];
@@ -60,6 +63,11 @@ impl Backing {
     }
 
     async fn make_bucket(&self) -> Result<()> {
+        self.bucket_client().create_bucket().bucket(&self.bucket).send().await.context("make the bucket")?;
+        Ok(())
+    }
+
+    fn bucket_client(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -68,9 +76,23 @@ impl Backing {
             .credentials_provider(Credentials::new(STORE[0], STORE[1], None, None, "tests"))
             .force_path_style(true)
             .build();
-        let client = aws_sdk_s3::Client::from_conf(config);
-        client.create_bucket().bucket(&self.bucket).send().await.context("make the bucket")?;
-        Ok(())
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// When each artifact arrived in the bucket, by item: as the store's own clock has it, whatever a bot's says.
+    pub async fn arrivals(&self) -> Result<BTreeMap<String, Timestamp>> {
+        let mut pages = self.bucket_client().list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut arrivals = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            for object in page.context("list the bucket")?.contents() {
+                let item = object.key().and_then(|key| key.strip_suffix(SUFFIX));
+                if let (Some(item), Some(at)) = (item, object.last_modified()) {
+                    let at = Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos())?)?;
+                    arrivals.insert(item.to_owned(), at);
+                }
+            }
+        }
+        Ok(arrivals)
     }
 
     /// The `queue` and `store` of a manifest for these.
@@ -84,7 +106,7 @@ impl Backing {
         } });
         let store = json!({
             "s3": { "bucket": self.bucket, "endpoint": format!("http://{}:9000", host("minio")), "secretName": "store" },
-            "key": "{id}.log",
+            "key": format!("{{id}}{SUFFIX}"),
         });
         (queue, store)
     }
