@@ -44,8 +44,8 @@ async fn browsers_are_replaced() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_and_watchers_are_replaced() -> Result<()> {
-    use Scenario::{DeadBot, DeletedPod, EvictedPod, HungBot, WatcherKilled};
-    survive("pods", &[DeadBot, HungBot, DeletedPod, EvictedPod, WatcherKilled]).await
+    use Scenario::{DeadBot, DeletedPod, EvictedPod, HungBot, WatcherHung, WatcherKilled};
+    survive("pods", &[DeadBot, HungBot, DeletedPod, EvictedPod, WatcherKilled, WatcherHung]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,13 +2,16 @@
 
 mod broker;
 mod browser;
+mod clock;
 mod cut;
 mod deadlock;
+mod disk;
 mod item;
 mod node;
 mod pod;
 mod repair;
 mod service;
+mod vdso;
 mod watcher;
 
 use anyhow::{Context, Result};
