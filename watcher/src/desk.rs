@@ -34,6 +34,8 @@ pub(crate) struct State {
     pub(crate) list: ListSide,
     pub(crate) active: Active,
     pub(crate) queue_answers: bool,
+    /// Its browser hung or died, and the list has not answered since.
+    pub(crate) is_blind: bool,
     pub(crate) status: WatcherStatus,
 }
 
@@ -46,6 +48,7 @@ impl Desk {
             list: ListSide::NotOpened,
             active: Active::NotKnown,
             queue_answers: true,
+            is_blind: false,
             status: WatcherStatus::default(),
         };
         Self { config, means, state: Mutex::new(state), bell: Notify::new() }
@@ -72,6 +75,18 @@ impl Desk {
             status.state = WatcherState::Ended;
             status.active = false;
         });
+    }
+
+    /// The browser hung or died: until the next one has the list open, whoever stands by watches better.
+    pub(crate) fn turn_blind(&self) {
+        if !self.update(|state| std::mem::replace(&mut state.is_blind, true)) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Whether the browser hung or died, and the list has not answered since.
+    pub(crate) fn is_blind(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).is_blind
     }
 
     /// Shows what the list is waited for, or that it is not any more.
@@ -108,13 +123,13 @@ impl Desk {
         offered.new
     }
 
-    /// This watcher is the active one now: what it saw lately is queued.
-    pub(crate) fn take_over(&self) {
+    /// This watcher is the active one now: what it saw lately is queued. `again`: it was before, and gave that up by itself.
+    pub(crate) fn take_over(&self, again: bool) {
         let offered = self.update(|state| {
             state.active = Active::Ours;
             state.queue_answers = true;
             let seen = state.sightings.take();
-            state.outbox.take_over(seen)
+            if again { state.outbox.resume(seen) } else { state.outbox.take_over(seen) }
         });
         self.count(offered);
         tracing::info!(fleet = %self.config.fleet, seen = offered.new, "this watcher is the active one");

@@ -13,7 +13,9 @@
 //!
 //! **Standby.** Any number of watchers run; the one that holds the queue's lock is the active one, and only it
 //! queues. The others look at the list too, less often, and keep what they see. One of them gets the lock within half a
-//! second of its being free, and queues at once what it has seen within the last minute.
+//! second of its being free, and queues at once what it has seen within the last minute. An active one whose browser hangs
+//! or dies gives the lock back, and asks for it again only when its list answers: once for each time, so that watchers which
+//! all see nothing do not pass it to and fro. While the site is at fault it keeps it, for no other would see more.
 
 mod desk;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
 use scrapefleet_api::ItemId;
-use scrapefleet_browser::{ListPage, Step, StepError, Window};
+use scrapefleet_browser::{Layer, ListPage, Step, StepError, Window};
 use scrapefleet_policy::{Instant, Jitter, within};
 
 use crate::{
@@ -119,7 +119,7 @@ impl Looking {
         let at = self.desk.means.clock.now();
         self.desk.update(|state| {
             let pause = if state.active == Active::Another { pause.max(STANDBY_PAUSE) } else { pause };
-            state.list = ListSide::Answers;
+            (state.list, state.is_blind) = (ListSide::Answers, false);
             state.status.refreshes += 1;
             state.status.refreshed_at = Some(at);
             state.status.window = window_size;
@@ -170,7 +170,7 @@ impl Looking {
     async fn mend(&mut self, error: &StepError) -> Duration {
         let (remedy, pause) = self.repair.after(error, self.list.is_some(), self.jitter.draw());
         tracing::warn!(%error, ?remedy, ?pause, "the list does not answer and is repaired");
-        self.withdraw_unless_lacking(error);
+        self.take_note_of(error);
         let labels = [format!("{:?}", error.fault), format!("{remedy:?}")];
         self.desk.means.metrics.repairs.with_label_values(&[&labels[0], &labels[1]]).inc();
         self.desk.update(|state| {
@@ -204,12 +204,16 @@ impl Looking {
 
     fn did_not_help(&mut self, error: &StepError) {
         tracing::info!(%error, "that did not help");
-        self.withdraw_unless_lacking(error);
+        self.take_note_of(error);
         self.desk.update(|state| state.status.last_reason = Some(error.to_string()));
     }
 
-    /// What was told stays told while the list fails for lack of it.
-    fn withdraw_unless_lacking(&mut self, error: &StepError) {
+    /// What was told stays told while the list fails for lack of it. Where it is the browser that fails, another watcher sees
+    /// what this one does not; where it is the site, no other does.
+    fn take_note_of(&mut self, error: &StepError) {
+        if error.layer() == Layer::Browser {
+            self.desk.turn_blind();
+        }
         self.notices.failed(error);
         self.desk.show_waiting(self.notices.told());
     }

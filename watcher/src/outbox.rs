@@ -68,6 +68,12 @@ impl Outbox {
     /// queued, once more perhaps, which is harmless.
     pub fn take_over(&mut self, seen: Vec<Task>) -> Offered {
         self.recent.clear();
+        self.resume(seen)
+    }
+
+    /// Goes on after the lead was given up: what was `seen` meanwhile is queued, another may have queued it or not. What
+    /// this watcher queued itself needs no repeat.
+    pub fn resume(&mut self, seen: Vec<Task>) -> Offered {
         let mut offered = Offered::default();
         for task in seen {
             if !self.knows(&task.id) {
@@ -161,5 +167,15 @@ mod tests {
         let seen = (0..3).map(|n| task(&item(n))).collect();
         assert_eq!(outbox.take_over(seen), Offered { new: 2, no_room: 0 });
         assert_eq!(ids(&outbox.batch()), ["i1", "i0", "i2"]);
+    }
+
+    #[test]
+    fn who_goes_on_repeats_nothing_of_its_own() {
+        let mut outbox = Outbox::new(10);
+        offer(&mut outbox, 0..2);
+        outbox.confirm(1);
+        let seen = (0..3).map(|n| task(&item(n))).collect();
+        assert_eq!(outbox.resume(seen), Offered { new: 1, no_room: 0 });
+        assert_eq!(ids(&outbox.batch()), ["i1", "i2"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use scrapefleet_policy::{Backoff, Jitter, within};
+use scrapefleet_policy::{Backoff, Instant, Jitter, within};
 use scrapefleet_queue::{LockGuard, QueueError};
 
 use crate::{desk::Desk, status::Active};
@@ -17,6 +17,9 @@ const CALL: Duration = Duration::from_secs(5);
 /// How often the lock is looked after: a standby takes over this long after the lock is free, at most.
 const LOCK_EVERY: Duration = Duration::from_millis(500);
 
+/// How long a watcher that gave the lock back leaves it to others: whoever stands by asks twice meanwhile.
+const OTHERS_FIRST: Duration = LOCK_EVERY.saturating_mul(2);
+
 /// The wait before a publish is tried again.
 const AGAIN: Backoff = Backoff::from(Duration::from_millis(200)).to(Duration::from_secs(5));
 
@@ -24,6 +27,8 @@ const AGAIN: Backoff = Backoff::from(Duration::from_millis(200)).to(Duration::fr
 pub(crate) struct Queueing {
     desk: Arc<Desk>,
     lock: Option<Box<dyn LockGuard>>,
+    /// When the lock was given back, if it was and has not been asked for since.
+    gave_back: Option<Instant>,
     /// Calls that failed since one succeeded.
     failures: u32,
     jitter: Jitter,
@@ -31,7 +36,7 @@ pub(crate) struct Queueing {
 
 impl Queueing {
     pub(crate) fn new(desk: Arc<Desk>, jitter: Jitter) -> Self {
-        Self { desk, lock: None, failures: 0, jitter }
+        Self { desk, lock: None, gave_back: None, failures: 0, jitter }
     }
 
     /// Minds the lock and queues what was seen, until it is dropped. A publish that failed is tried again in a later turn and not
@@ -65,26 +70,49 @@ impl Queueing {
         self.lock = None;
     }
 
-    /// Takes the lock when it is free; notices when it is lost.
+    /// Takes the lock when it is free; notices when it is lost; gives it back when another sees more.
     async fn mind_lock(&mut self) {
         if self.lock.as_ref().is_some_and(|lock| lock.held()) {
+            if self.desk.config.spec.standby && self.desk.is_blind() {
+                self.give_back();
+            }
             return;
         }
         if self.lock.take().is_some() {
             tracing::warn!("the lock of the active watcher was lost");
             self.desk.update(|state| state.active = Active::NotKnown);
         }
+        if self.leaves_it_to_others() {
+            return;
+        }
         match self.call("take the watcher's lock", self.desk.means.queue.try_lock(LOCK)).await {
             Ok(Some(lock)) => {
                 self.lock = Some(lock);
-                self.desk.take_over();
+                self.desk.take_over(self.gave_back.take().is_some());
             }
-            Ok(None) => self.desk.update(|state| {
-                state.active = Active::Another;
-                state.queue_answers = true;
-            }),
+            Ok(None) => {
+                self.gave_back = None;
+                self.desk.update(|state| {
+                    state.active = Active::Another;
+                    state.queue_answers = true;
+                });
+            }
             Err(why) => self.unreachable(why),
         }
+    }
+
+    /// Gives the lock back, once for each time that the browser hangs or dies: it is not asked for before the list answers.
+    fn give_back(&mut self) {
+        tracing::warn!("this watcher sees nothing, and leaves the watching to another");
+        self.lock = None;
+        self.gave_back = Some(Instant::now());
+        // Until it is known that another has it, nothing that is seen may be forgotten.
+        self.desk.update(|state| state.active = Active::NotKnown);
+    }
+
+    /// Whether the lock was given back, and is not to be asked for yet.
+    fn leaves_it_to_others(&self) -> bool {
+        self.gave_back.is_some_and(|at| self.desk.is_blind() || at.elapsed() < OTHERS_FIRST)
     }
 
     /// Queues the next batch. It is forgotten only once the queue has confirmed it.

@@ -40,7 +40,7 @@ pub use bot::{Bot, Parts, Signals};
 pub use config::BotConfig;
 pub use exit::BotExit;
 pub use metrics::WorkerMetrics;
-pub use postmortem::PostMortems;
+pub use postmortem::{PostMortems, Standstill};
 pub use status::BotStatus;
 pub use steps::Steps;
 pub use tally::{Tally, Totals};

@@ -6,6 +6,7 @@
 
 mod report;
 mod sight;
+mod standstill;
 mod writing;
 
 use std::{
@@ -23,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::bot::Bot;
 use report::Report;
 use sight::Sight;
+pub use standstill::Standstill;
 use writing::Writing;
 
 /// The most post-mortems of one bot of a fleet, under whatever pod it runs, within an hour of the clock. A browser that
@@ -136,12 +138,11 @@ impl Bot {
         };
         let writing = Writing {
             store: self.parts.store.clone(),
-            outcomes: self.parts.metrics.post_mortems.clone(),
             all: self.post_mortems.clone(),
             report,
             screenshot: sight.screenshot,
         };
-        tokio::spawn(writing.carry_out(number, permit));
+        tokio::spawn(writing.carry_out(number, permit, self.parts.metrics.post_mortems.clone()));
     }
 
     /// A place among those that are written at once and a number within the hour, or why there is none.

@@ -17,7 +17,9 @@ use scrapefleet_browser::{
 };
 use scrapefleet_store::{Artifact, ArtifactStore, Key, Metadata, Put, StoreError, memory::Outage};
 use scrapefleet_telemetry::{Metrics, logging};
-use scrapefleet_worker::{Bot, BotExit, BotStatus, Parts, PostMortems, Signals, WorkerMetrics, postmortem};
+use scrapefleet_worker::{
+    Bot, BotExit, BotStatus, Parts, PostMortems, Signals, Standstill, WorkerMetrics, postmortem,
+};
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
@@ -167,6 +169,34 @@ async fn a_bot_that_ends_with_its_browser_leaves_its_last_words_before_it_is_gon
     let found = read(&rig).await;
     assert_eq!(found.len(), 1, "one for the end, none for each start that failed");
     assert_eq!((&found[0]["last"], &found[0]["why"]["fault"]), (&true.into(), &"CannotStart".into()));
+}
+
+#[tokio::test]
+async fn a_bot_that_does_nothing_any_more_leaves_what_it_last_showed() {
+    let rig = Rig::new();
+    let all = PostMortems::new(Some("pod-7".to_owned()), logging::recent());
+    let write = || {
+        let mut bot = BotStatus::starting(3, 20);
+        bot.last_reason = Some("a trouble before".to_owned());
+        let (what, why) = ("the runtime".to_owned(), "the runtime: nothing has moved".to_owned());
+        let still = Standstill { fleet: rig.config.fleet.clone(), bot, what, still: secs(4), why };
+        all.write_standstill(still, jiff::Timestamp::UNIX_EPOCH, rig.store.clone())
+    };
+    for nth in 0..postmortem::MOST_PER_HOUR + 2 {
+        let written = write().await.unwrap();
+        assert_eq!(written.is_some(), nth < postmortem::MOST_PER_HOUR, "{nth}");
+    }
+    let found = read(&rig).await;
+    assert_eq!(found.len(), postmortem::MOST_PER_HOUR as usize);
+    let why = &found[0]["why"];
+    assert_eq!((&why["fault"], &why["step"]), (&"NoProgress".into(), &"the runtime".into()));
+    assert_eq!((&why["seconds"], &why["message"]), (&4.0.into(), &"the runtime: nothing has moved".into()));
+    assert_eq!((&found[0]["bot"]["slot"], &found[0]["last"]), (&3.into(), &true.into()));
+    assert_eq!(
+        (&found[0]["host"], &found[0]["bot"]["lastReason"]),
+        (&"pod-7".into(), &"a trouble before".into())
+    );
+    assert!(found[0]["noScreenshot"].is_string() && found[0]["noProcesses"].is_string());
 }
 
 /// Kills a browser and waits until that is noticed.

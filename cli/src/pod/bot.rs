@@ -16,6 +16,7 @@ use super::{
     Ending, factory, no_thread,
     port::Port,
     share, signals,
+    testament::Testament,
     watchdog::{Mark, Watchdog, steps_within},
 };
 use crate::{CliError, args::BotArgs, fleet::Fleet};
@@ -40,11 +41,16 @@ async fn work(args: &BotArgs) -> Result<Ending, CliError> {
     let port = Port::open("bot", args.pod.port, within).await?;
     let counted = steps.clone();
     let mark = Mark { what: "the bot's steps", within, count: Box::new(move || counted.finished()) };
+    let mut config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
+    let (status, seen) = watch::channel(BotStatus::starting(args.slot, config.holds));
+    let post_mortems = PostMortems::of_this_process();
+    let testament =
+        Testament { fleet: fleet.clone(), shown: seen.clone(), post_mortems: post_mortems.clone() };
+    let (marks, log) = (vec![port.runtime(), mark], args.pod.termination_log.clone());
     // Dropped last: ending in order is watched too.
-    let _watchdog = Watchdog::over_process(vec![port.runtime(), mark], args.pod.termination_log.clone())
+    let _watchdog = Watchdog::over_process(marks, log, |stuck| testament.leave(&stuck))
         .map_err(|error| no_thread(&error))?;
     let factory = factory(&fleet, &args.pod)?;
-    let mut config = fleet.bot_config(args.slot, fleet.spec.bots.max, fastrand::u64(..));
     // Until its share is known, that of a bot in the largest fleet.
     let (sender, limit) = watch::channel(config.holds);
     if let Some(file) = args.pod.share.clone() {
@@ -54,13 +60,12 @@ async fn work(args: &BotArgs) -> Result<Ending, CliError> {
     }
     // Both at once: what is wrong with either is told as soon as it is known.
     let (queue, store) = tokio::try_join!(fleet.open_queue(), fleet.open_store())?;
-    let (status, seen) = watch::channel(BotStatus::starting(args.slot, *limit.borrow()));
     let tally = Tally::default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = WorkerMetrics::new(port.metrics()).map_err(|error| CliError::Machine(error.to_string()))?;
     let parts = Parts { factory, queue: queue.shared(), store, tally: tally.clone(), metrics, clock, status };
     let bot = Bot::new(config, parts).limited_to(limit).counted_by(steps.clone());
-    let bot = bot.with_post_mortems(PostMortems::of_this_process());
+    let bot = bot.with_post_mortems(post_mortems);
     let exit = run(bot, signals, &steps, &seen, &tally, &port).await;
     let last = seen.borrow().last_reason.clone();
     // What was confirmed is on the broker; a connection that does not close in order is closed by the end of the process.

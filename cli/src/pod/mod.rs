@@ -5,6 +5,7 @@ mod ending;
 mod port;
 mod share;
 mod signals;
+mod testament;
 mod watchdog;
 mod watcher;
 

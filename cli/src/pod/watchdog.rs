@@ -18,8 +18,9 @@ use super::Ending;
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long saying why may take: what hangs may hold what it needs.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long saying why, and leaving something behind for it, may take in all: what hangs may hold what that needs, and what the
+/// process holds is held elsewhere only when it has ended.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
 
 /// The longest wait for the turn of a page load, as the browser has it.
 const PAGE_TURN: Duration = Duration::from_mins(2);
@@ -43,9 +44,12 @@ pub(super) struct Mark {
 /// What stands still, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stuck {
-    what: &'static str,
-    still: Duration,
-    within: Duration,
+    /// What.
+    pub(super) what: &'static str,
+    /// For how long.
+    pub(super) still: Duration,
+    /// For how long it may.
+    pub(super) within: Duration,
 }
 
 impl fmt::Display for Stuck {
@@ -78,27 +82,44 @@ impl Watchdog {
         Ok(Self { _stop: stop })
     }
 
-    /// Watches `marks` and ends the process, leaving why at `termination_log`.
-    pub(super) fn over_process(marks: Vec<Mark>, termination_log: PathBuf) -> io::Result<Self> {
-        Self::start(marks, move |stuck| end_process(&stuck, termination_log))
+    /// Watches `marks` and ends the process, leaving why at `termination_log`, and what `leave` leaves behind in the little
+    /// time that there is.
+    pub(super) fn over_process(
+        marks: Vec<Mark>,
+        termination_log: PathBuf,
+        leave: impl FnOnce(Stuck) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start(marks, move |stuck| end_process(stuck, termination_log, leave))
     }
 }
 
-/// Says why and ends the process. A thread says it, for logging may be just what hangs.
-fn end_process(stuck: &Stuck, termination_log: PathBuf) {
+/// Says why, leaves something behind, and ends the process.
+fn end_process(stuck: Stuck, termination_log: PathBuf, leave: impl FnOnce(Stuck) + Send + 'static) {
     let ending = Ending::of_standstill(&stuck.to_string());
     let code = i32::from(ending.code);
-    let (said, heard) = mpsc::channel();
-    let last_words = thread::Builder::new().name("last words".to_owned()).spawn(move || {
+    let say = move || {
         ending.leave_at(&termination_log);
         tracing::error!(why = ending.message, "the watchdog ends the process");
-        said.send(())
-    });
-    if last_words.is_ok() {
-        // Whether it was said or not, this is the end.
-        let _ = heard.recv_timeout(LAST_WORDS);
-    }
+    };
+    // Whether it was said or not, this is the end.
+    all_within(LAST_WORDS, [("last words", Box::new(say)), ("post-mortem", Box::new(move || leave(stuck)))]);
     std::process::exit(code);
+}
+
+/// Does these things, each in a thread of its own, for any may hang; those that take longer than `limit` are left alone.
+fn all_within<const N: usize>(limit: Duration, things: [(&str, Box<dyn FnOnce() + Send>); N]) {
+    let (done, all_done) = mpsc::channel::<()>();
+    for (name, thing) in things {
+        let done = done.clone();
+        // What cannot be begun is left out.
+        let _ = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            thing();
+            drop(done);
+        });
+    }
+    drop(done);
+    // Nothing is ever sent: this returns when every thread has dropped its end, or too late.
+    let _ = all_done.recv_timeout(limit);
 }
 
 /// How long a step of a bot may take: the longest that any may, and some room.
@@ -271,6 +292,20 @@ mod tests {
         let (sender, noticed) = mpsc::channel();
         drop(Watchdog::start(vec![mark], move |stuck| sender.send(stuck).unwrap()).unwrap());
         assert_eq!(noticed.recv(), Err(mpsc::RecvError), "its thread has ended");
+    }
+
+    #[test]
+    fn what_hangs_keeps_nothing_else_from_being_done_nor_the_end_from_coming() {
+        let (sender, heard) = mpsc::channel();
+        let (_never, hangs) = mpsc::channel::<()>();
+        let began = Instant::now();
+        let hang = move || _ = hangs.recv();
+        let say = move || sender.send("said").unwrap();
+        all_within(Duration::from_millis(200), [("hangs", Box::new(hang)), ("says", Box::new(say))]);
+        assert!(began.elapsed() >= Duration::from_millis(200), "one of them still needs the time");
+        assert_eq!(heard.recv_timeout(Duration::from_mins(1)), Ok("said"));
+        // Where nothing hangs the time is not used up.
+        all_within(Duration::from_hours(1), [("quick", Box::new(|| {}))]);
     }
 
     #[test]

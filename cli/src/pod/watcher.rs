@@ -41,8 +41,9 @@ async fn work(args: &WatcherArgs) -> Result<(), CliError> {
     let signals = signals::listen()?;
     let fleet = Fleet::load(&args.pod.fleet)?;
     let port = Port::open("watcher", args.pod.port, LOOKS_WITHIN).await?;
-    let _watchdog = Watchdog::over_process(vec![port.runtime()], args.pod.termination_log.clone())
-        .map_err(|error| no_thread(&error))?;
+    let log = args.pod.termination_log.clone();
+    let _watchdog =
+        Watchdog::over_process(vec![port.runtime()], log, drop).map_err(|error| no_thread(&error))?;
     let factory = factory(&fleet, &args.pod)?;
     if let Some(file) = args.pod.share.clone() {
         let factory = Arc::clone(&factory);

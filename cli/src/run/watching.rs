@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use scrapefleet_api::watcher::WatcherSpec;
 use scrapefleet_browser::BrowserFactory;
 use scrapefleet_policy::{Clock, within};
 use scrapefleet_queue::TaskQueue;
@@ -33,7 +34,7 @@ impl Watching {
         let metrics = WatcherMetrics::new(metrics).map_err(|error| CliError::Machine(error.to_string()))?;
         let config = WatcherConfig {
             fleet: fleet.name.clone(),
-            spec: fleet.spec.watcher.clone(),
+            spec: WatcherSpec { standby: false, ..fleet.spec.watcher.clone() },
             lanes: fleet.lanes.clone(),
             seed: 0,
         };

@@ -168,10 +168,11 @@ fn thrown_away(abandoned: ThrownAway) -> News {
 
 /// A pod is given up although nobody has seen it end.
 fn given_up(action: &Action) -> Option<News> {
-    let Action::Create { role, slot, why: WhyCreate::Abandons { pod, uid, why }, .. } = action else {
+    let Action::Create { role, slot, why: WhyCreate::Abandons { pod, uid, why, said }, .. } = action else {
         return None;
     };
-    let note = format!("{pod} is given up and replaced by {} {slot}: {}", role.word(), why.sentence());
+    let said = said.as_deref().map(|said| format!("; it last said: {said}")).unwrap_or_default();
+    let note = format!("{pod} is given up and replaced by {} {slot}: {}{said}", role.word(), why.sentence());
     let pod = Some((pod.clone(), uid.clone()));
     Some(News { warning: true, reason: why.word().into(), action: "Replace", note, pod })
 }
@@ -243,10 +244,15 @@ mod tests {
 
     #[test]
     fn giving_up_says_why() {
-        let why = Abandoned::Unreachable;
-        let news = done_news(&[create(WhyCreate::Abandons { pod: "p".into(), uid: "u".into(), why })]);
+        let given_up = |why, said: Option<&str>| {
+            let said = said.map(str::to_owned);
+            done_news(&[create(WhyCreate::Abandons { pod: "p".into(), uid: "u".into(), why, said })])
+        };
+        let news = given_up(Abandoned::Unreachable, None);
         assert_eq!((news.len(), news[0].warning, news[0].reason.as_str()), (1, true, "Unreachable"));
         assert_eq!(news[0].note, "p is given up and replaced by bot 2: its node is gone or cut off");
+        let news = given_up(Abandoned::Hung, Some("Working, 3 items held"));
+        assert!(news[0].note.ends_with("; it last said: Working, 3 items held"), "{news:?}");
     }
 
     #[test]

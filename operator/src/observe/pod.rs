@@ -50,7 +50,7 @@ pub fn observe(pod: &Pod, heard: Heard) -> Option<ObservedPod> {
         node_gone: pod.status.as_ref().is_some_and(node_gone),
         obstacle: pod.status.as_ref().and_then(obstacle),
         silent_since: heard.silent_since,
-        has_answered: heard.answered,
+        last_said: heard.last_said,
         stage,
         report: heard.report,
     })

@@ -38,23 +38,24 @@ pub struct Heard {
     pub report: Observed<Report>,
     /// When it was first asked in vain since it has answered, if it has not answered since.
     pub silent_since: Option<Timestamp>,
-    /// Whether it has ever answered.
-    pub answered: bool,
+    /// What it said when it last answered, however long ago that was.
+    pub last_said: Option<Report>,
 }
 
 impl Heard {
     /// Nothing, for this reason.
     #[must_use]
     pub fn nothing(why: &str) -> Self {
-        Self { report: Observed::unread(why), silent_since: None, answered: false }
+        Self { report: Observed::unread(why), silent_since: None, last_said: None }
     }
 
     /// Asked at `at` with this answer, after what was heard before.
     fn after(before: Option<&Self>, report: Observed<Report>, at: Timestamp) -> Self {
         let silent = report.value().is_none();
         let since = before.and_then(|before| before.silent_since).unwrap_or(at);
-        let answered = !silent || before.is_some_and(|before| before.answered);
-        Self { report, silent_since: silent.then_some(since), answered }
+        let said = report.value().or_else(|| before.and_then(|before| before.last_said.as_ref()));
+        let last_said = said.cloned();
+        Self { report, silent_since: silent.then_some(since), last_said }
     }
 
     /// Whether it says something else of how it is than before: worth a look now. What it has done meanwhile, and that it
@@ -247,9 +248,10 @@ mod tests {
     #[test]
     fn silence_begins_with_the_first_question_in_vain_and_ends_with_an_answer() {
         let at = |second| Timestamp::from_second(second).unwrap();
-        let said = Observed::Read { value: Report::default(), at: at(0) };
+        let working = Report { state: ReportedState::Working, ..Report::default() };
+        let said = Observed::Read { value: working, at: at(0) };
         let mut heard = None;
-        for (second, answer, since, answered) in [
+        for (second, answer, since, has_said) in [
             (0, Observed::unread("not up yet"), Some(0), false),
             (1, said.clone(), None, true),
             (2, Observed::unread("no answer"), Some(2), true),
@@ -259,7 +261,9 @@ mod tests {
             (62, Observed::unread("no answer"), Some(62), true),
         ] {
             let now = Heard::after(heard.as_ref(), answer, at(second));
-            assert_eq!((now.silent_since, now.answered), (since.map(at), answered), "{second}");
+            let said = now.last_said.as_ref().map(|said| said.state);
+            let expected = has_said.then_some(ReportedState::Working);
+            assert_eq!((now.silent_since, said), (since.map(at), expected), "{second}");
             heard = Some(now);
         }
         assert_eq!(Heard::nothing("not asked").silent_since, None);
@@ -267,7 +271,7 @@ mod tests {
 
     #[test]
     fn only_what_a_pod_says_of_how_it_is_is_news() {
-        let heard = |report| Heard { report, silent_since: None, answered: true };
+        let heard = |report| Heard { report, silent_since: None, last_said: Some(Report::default()) };
         let saying = |value: Report| heard(Observed::Read { value, at: Timestamp::UNIX_EPOCH });
         let working = || Report { state: ReportedState::Working, ..Report::default() };
         let waiting = || Report { waiting: Some(Awaited::default()), ..working() };

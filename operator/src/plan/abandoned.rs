@@ -9,7 +9,8 @@ use scrapefleet_policy::Backoff;
 use super::{ObservedPod, Stage, pod::Hindrance};
 
 /// How long a pod on a node that is gone must have been silent. Its node is said to be gone some forty seconds after its last
-/// sign of life, so this is no wait; it is there for a node that comes back in the meantime.
+/// sign of life, so this is no wait; it is there for a node that comes back in the meantime. A pod that was unready anyway
+/// must have been silent for as long: its node says nothing new of it.
 const SILENT: SignedDuration = SignedDuration::from_secs(20);
 
 /// How long a pod may take from having a node to running its program. Images of a gigabyte come over slow links within it.
@@ -109,12 +110,16 @@ fn silence(pod: &ObservedPod, now: Timestamp) -> SignedDuration {
     pod.silent_since.map_or(SignedDuration::ZERO, |since| now.duration_since(since))
 }
 
-/// Whether it answers nobody, though it could: it did before, runs, and its node can tell.
+/// Whether it answers nobody, though it could: it did before, runs, and its node can tell. That the node finds it unready
+/// says so only of a pod that was ready when it last spoke. Of one that waits for its site or its store it says nothing, and a
+/// busy machine leaves two questions in a row unanswered now and then.
 fn is_hung(pod: &ObservedPod, liveness: &LivenessSpec, now: Timestamp) -> bool {
+    let Some(said) = &pod.last_said else { return false };
     let failures = u32::try_from(liveness.failures).unwrap_or(u32::MAX);
     let patience = SignedDuration::try_from(liveness.period.get().saturating_mul(failures));
-    let waited = silence(pod, now) >= patience.unwrap_or(SignedDuration::MAX);
-    pod.stage == Stage::Starting && pod.has_answered && !pod.node_gone && waited
+    let patience = patience.unwrap_or(SignedDuration::MAX);
+    let patience = if said.state.is_ready() { patience } else { patience.max(SILENT) };
+    pod.stage == Stage::Starting && !pod.node_gone && silence(pod, now) >= patience
 }
 
 /// A pod without a node is waited for: one may still come, and another pod would want it as well.
@@ -133,7 +138,7 @@ fn is_overdue(pod: &ObservedPod, now: Timestamp) -> bool {
 mod tests {
     use super::*;
     use crate::plan::{
-        Obstacle,
+        Obstacle, Report, ReportedState,
         fixture::{pod, second},
     };
 
@@ -152,6 +157,11 @@ mod tests {
             pod.node = Some("n".into());
             pod.silent_since = Some(second(NOW - seconds));
         })
+    }
+
+    /// The same, after it said that it is in this state.
+    fn quiet_after(state: ReportedState, seconds: i64) -> ObservedPod {
+        quiet(0, seconds).with(|pod| pod.last_said = Some(Report { state, ..Report::default() }))
     }
 
     /// The same, of which Kubernetes says that its node is gone.
@@ -190,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_pod_that_answers_neither_its_node_nor_the_operator_is_given_up_as_soon_as_it_may_not_be_alive() {
-        let hung = |seconds| quiet(0, seconds).with(|pod| pod.has_answered = true);
+        let hung = |seconds| quiet_after(ReportedState::Working, seconds);
         let LivenessSpec { period, failures } = LivenessSpec::default();
         let patience = i64::try_from(period.get().as_secs()).unwrap() * i64::from(failures);
         for (pod, expected) in [
@@ -212,8 +222,33 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_was_unready_anyway_is_not_given_up_for_two_answers_that_are_late() {
+        use ReportedState as S;
+        for (state, ready) in [
+            (S::Working, true),
+            (S::Draining, true),
+            (S::Watching, true),
+            (S::Standby, true),
+            (S::Starting, false),
+            (S::Rebuilding, false),
+            (S::SiteUnavailable, false),
+            (S::StoreUnreachable, false),
+            (S::QueueUnreachable, false),
+            (S::Repairing, false),
+            (S::Unknown, false),
+        ] {
+            let hung = |seconds| found(&[quiet_after(state, seconds), pod(1)]).len();
+            assert_eq!(
+                [hung(3), hung(19), hung(20)],
+                [usize::from(ready), usize::from(ready), 1],
+                "{state:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_manifest_that_is_patient_is_heeded() {
-        let pods = [quiet(0, 59).with(|pod| pod.has_answered = true), pod(1)];
+        let pods = [quiet_after(ReportedState::Working, 59), pod(1)];
         let patient = LivenessSpec { failures: 60, ..LivenessSpec::default() };
         assert_eq!(abandoned(&pods, &patient, second(NOW)), []);
         assert_eq!(abandoned(&pods, &patient, second(NOW + 1)).len(), 1);

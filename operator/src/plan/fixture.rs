@@ -50,7 +50,7 @@ pub(crate) fn pod(slot: u32) -> ObservedPod {
         node_gone: false,
         obstacle: None,
         silent_since: None,
-        has_answered: false,
+        last_said: None,
         report: Observed::Read {
             value: Report { state: ReportedState::Working, ..Report::default() },
             at: Timestamp::from_second(0).unwrap(),

@@ -39,6 +39,7 @@ pub use share::Share;
 pub use target::{Because, Hold, Target, is_site_down};
 pub use vacancy::{Due, Vacancy};
 
+use memory::Ends;
 use pool::{Fit, Wanted};
 
 /// A pod that is still there so long after it should have ended is on a node that is gone: nobody waits for it.
@@ -145,6 +146,8 @@ pub enum WhyCreate {
         uid: String,
         /// Why.
         why: Abandoned,
+        /// What it last said of itself, if it ever did.
+        said: Option<String>,
     },
 }
 
@@ -186,6 +189,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(situation: &Situation, memory: &Memory) -> Plan {
     let mut memory = memory.clone();
+    let ends = memory.ends(situation.pods, situation.now).clone();
     let target = target::target(situation, &mut memory.needs, present(situation));
     let mut plan = Plan {
         actions: Vec::new(),
@@ -202,8 +206,8 @@ pub fn plan(situation: &Situation, memory: &Memory) -> Plan {
     if !situation.fleet.deleting && !situation.fleet.has_finalizer {
         plan.actions.push(Action::AddFinalizer);
     }
-    let watchers = watchers_fit(situation, &mut plan);
-    let bots = bots_fit(situation, &mut plan);
+    let watchers = watchers_fit(situation, &ends, &mut plan);
+    let bots = bots_fit(situation, &ends, &mut plan);
     for fit in [&watchers, &bots] {
         plan.waiting.extend(fit.waiting.iter().cloned());
         plan.rolling |= fit.rolling;
@@ -255,7 +259,7 @@ fn refused_by(situation: &Situation) -> Option<String> {
     situation.pods.iter().find(refuses).map(|pod| pod.name.clone())
 }
 
-fn bots_fit(situation: &Situation, plan: &mut Plan) -> Fit {
+fn bots_fit(situation: &Situation, ends: &Ends, plan: &mut Plan) -> Fit {
     let spec = situation.spec;
     let number = |number: i32| usize::try_from(number).unwrap_or(0);
     let surge = number(spec.rollout.max_surge);
@@ -269,11 +273,12 @@ fn bots_fit(situation: &Situation, plan: &mut Plan) -> Fit {
         blocked: situation.blocked || plan.refused_by.is_some(),
         replacements: plan.memory.replacements(plan.target.count, situation.now),
         cooldown: spec.policies.breaker.cooldown.get(),
+        ends,
     };
     fitted(situation, plan, wanted)
 }
 
-fn watchers_fit(situation: &Situation, plan: &mut Plan) -> Fit {
+fn watchers_fit(situation: &Situation, ends: &Ends, plan: &mut Plan) -> Fit {
     let wanted = Wanted {
         role: Role::Watcher,
         count: plan.watchers,
@@ -284,6 +289,7 @@ fn watchers_fit(situation: &Situation, plan: &mut Plan) -> Fit {
         blocked: situation.blocked || plan.refused_by.is_some(),
         replacements: plan.memory.replacements(plan.target.count, situation.now),
         cooldown: situation.spec.policies.breaker.cooldown.get(),
+        ends,
     };
     fitted(situation, plan, wanted)
 }

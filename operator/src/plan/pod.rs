@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Exit, Share};
-use crate::Observed;
+use crate::{Observed, observe::shown};
 
 /// A report older than this says nothing any more.
 pub(super) const REPORT_FRESH: SignedDuration = SignedDuration::from_secs(10);
@@ -57,8 +57,8 @@ pub struct ObservedPod {
     pub obstacle: Option<Obstacle>,
     /// Since when it has not answered, though it was asked again and again.
     pub silent_since: Option<Timestamp>,
-    /// Whether it has ever answered the operator.
-    pub has_answered: bool,
+    /// What it said of itself when it last answered, however long ago that was; none: it never has.
+    pub last_said: Option<Report>,
     /// What it says of itself.
     pub report: Observed<Report>,
 }
@@ -184,6 +184,34 @@ pub enum ReportedState {
     Unknown,
 }
 
+impl ReportedState {
+    /// Whether a pod in this state is ready, as long as it answers.
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        match self {
+            Self::Working | Self::Draining | Self::Standby | Self::Watching => true,
+            Self::Starting
+            | Self::Rebuilding
+            | Self::SiteUnavailable
+            | Self::Repairing
+            | Self::QueueUnreachable
+            | Self::StoreUnreachable
+            | Self::Ended
+            | Self::Unknown => false,
+        }
+    }
+}
+
+impl Report {
+    /// What it says, for people: bounded and on one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { state, held, last_reason, .. } = self;
+        let why = last_reason.as_deref().map(|why| format!(", trouble before: {}", shown(why)));
+        format!("{state:?}, {held} items held{}", why.unwrap_or_default())
+    }
+}
+
 /// A bot's status lists its holds; only their number matters here.
 fn count<'de, D: serde::Deserializer<'de>>(list: D) -> Result<u32, D::Error> {
     let held = Vec::<serde::de::IgnoredAny>::deserialize(list)?;
@@ -283,6 +311,19 @@ mod tests {
         let waiting = report.waiting.unwrap();
         assert_eq!((waiting.field.as_str(), waiting.selector.as_str()), ("list.item", "a.x"));
         assert_eq!((waiting.url.as_str(), waiting.since.is_some()), ("http://site.test/", true));
+    }
+
+    #[test]
+    fn a_report_is_told_on_one_line() {
+        let said = Report { state: ReportedState::Rebuilding, held: 3, ..Report::default() };
+        assert_eq!(said.words(), "Rebuilding, 3 items held");
+        let said = Report { last_reason: Some(format!("no\u{1b}\n{}", "x".repeat(5_000))), ..said };
+        assert!(
+            said.words().starts_with("Rebuilding, 3 items held, trouble before: no\\u001b\\n"),
+            "{}",
+            said.words()
+        );
+        assert!(said.words().len() < 600);
     }
 
     #[test]

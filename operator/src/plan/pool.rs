@@ -8,7 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::{Abandoned, Action, Blame, Due, ObservedPod, ReportedState, Role, Vacancy, WhyCreate, WhyDelete};
+use super::{
+    Abandoned, Action, Blame, Due, ObservedPod, Report, ReportedState, Role, Vacancy, WhyCreate, WhyDelete,
+    memory::Ends,
+};
 
 /// The most pods made in one pass; the next pass is soon.
 const PER_PASS: usize = 50;
@@ -33,6 +36,8 @@ pub(super) struct Wanted<'a> {
     pub replacements: usize,
     /// How long a site that is unavailable is left alone at first.
     pub cooldown: Duration,
+    /// When each end was first seen.
+    pub ends: &'a Ends,
 }
 
 /// What a pool comes to.
@@ -99,6 +104,9 @@ impl<'a> Pool<'a> {
         // Also one that is fenced or on its way out has followed whoever ended in its slot.
         let filled: BTreeSet<u32> =
             pods.iter().filter(|pod| pod.exit().is_none()).map(|pod| pod.slot).collect();
+        // By our own clock: those of two nodes tell nothing of which came later.
+        let seen = |vacancy: &Vacancy| wanted.ends.get(&vacancy.pod.uid).copied().unwrap_or(now);
+        let age = |vacancy: &Vacancy<'a>| (seen(vacancy), vacancy.exit.at, &vacancy.pod.uid);
         let mut last: BTreeMap<u32, Vacancy> = BTreeMap::new();
         let mut followed = Vec::new();
         for vacancy in pods.iter().copied().filter_map(Vacancy::of) {
@@ -107,13 +115,11 @@ impl<'a> Pool<'a> {
                 continue;
             }
             match last.get(&vacancy.pod.slot) {
-                Some(other) if (other.exit.at, &other.pod.uid) > (vacancy.exit.at, &vacancy.pod.uid) => {
-                    followed.push(vacancy.pod);
-                }
+                Some(other) if age(other) > age(&vacancy) => followed.push(vacancy.pod),
                 _ => followed.extend(last.insert(vacancy.pod.slot, vacancy).map(|earlier| earlier.pod)),
             }
         }
-        let due = |vacancy: &Vacancy| vacancy.due(wanted.revision, wanted.cooldown, now);
+        let due = |vacancy: &Vacancy| vacancy.due(wanted.revision, wanted.cooldown, seen(vacancy));
         let mut vacancies: Vec<_> = last.into_values().map(|vacancy| (due(&vacancy), vacancy)).collect();
         vacancies.sort_by_key(|(due, vacancy)| (*due, vacancy.pod.slot));
         Self {
@@ -261,7 +267,12 @@ impl<'a> Pool<'a> {
             slot,
             failures: why.failures(pod, self.wanted.revision),
             probes_site: false,
-            why: WhyCreate::Abandons { pod: pod.name.clone(), uid: pod.uid.clone(), why },
+            why: WhyCreate::Abandons {
+                pod: pod.name.clone(),
+                uid: pod.uid.clone(),
+                why,
+                said: pod.last_said.as_ref().map(Report::words),
+            },
         }
     }
 

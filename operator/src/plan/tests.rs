@@ -53,11 +53,14 @@ impl Case {
         self
     }
 
-    /// Adds pods; they have the share they should have, reports are of now.
+    /// Adds pods; they have the share they should have, reports are of now, ends were seen when they came.
     fn with_pods(mut self, pods: impl IntoIterator<Item = ObservedPod>) -> Self {
         for mut pod in pods {
             if let Observed::Read { at, .. } = &mut pod.report {
                 *at = self.now;
+            }
+            if let Some(exit) = pod.exit() {
+                self.memory.saw_end(&pod.uid, exit.at);
             }
             self.pods.push(pod);
         }
@@ -245,6 +248,19 @@ fn ended_bots_are_replaced_as_their_exit_says() {
     assert_eq!(slot_2(14, 1), None);
     assert_eq!(slot_2(14, 2), replaced("StoreUnreachable", 1));
     assert_eq!(slot_2(15, 9999), None);
+}
+
+/// The clock of the node says that it ended ten minutes ago, or will in ten minutes.
+#[test]
+fn a_slot_waits_as_long_whatever_the_clock_of_its_node_says() {
+    for clock in [-600, 600] {
+        let dead = pod(2).ended(10, second(NOW + clock)).with(|pod| pod.failures = 3);
+        let mut case = case(3, 3, 0).with_pods(ready(2));
+        case.pods.push(dead);
+        assert_eq!(case.said_after(19), [] as [&str; 0], "{clock} s off");
+        let said = case.said_after(1);
+        assert_eq!(said[0], "+bot 2 for fleet-bot-2-x BrowserNotRebuilt failures 4", "{clock} s off");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
 use scrapefleet_cli::ledger::{Findings, Ledger};
 use scrapefleet_e2e::Scene;
 use scrapefleet_local_tests::truth;
@@ -14,6 +15,9 @@ use crate::effect::{Fault, Taken};
 
 /// A window in which the list could not be seen reaches this much beyond the fault: the list has to be opened again.
 const BLIND_AFTER: i64 = 20;
+
+/// The longest that an artifact may be on its way to the store, and a battle undiscovered, through any fault.
+const LONGEST_WAY: SignedDuration = SignedDuration::from_mins(5);
 
 /// Where every battle is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -59,6 +63,8 @@ pub struct Found {
     pub findings: Findings,
     /// Every artifact, by item.
     pub stored: BTreeMap<String, Artifact>,
+    /// When each artifact arrived in the bucket, by item, as the store has it.
+    pub arrived: BTreeMap<String, Timestamp>,
     /// What each dead letter says, by item.
     pub letters: BTreeMap<String, String>,
 }
@@ -73,14 +79,19 @@ impl Found {
             let item = letter.item.map_or_else(|| "(unreadable)".to_owned(), |item| item.to_string());
             (item, format!("{:?}: {}", letter.failure.reason, letter.failure.message))
         });
-        Ok(Self { truth, findings, stored: scene.artifacts().await?, letters: said.collect() })
+        let (stored, arrived) = (scene.artifacts().await?, scene.backing.arrivals().await?);
+        Ok(Self { truth, findings, stored, arrived, letters: said.collect() })
     }
 
     /// When each item was discovered that has an artifact, and when that was taken.
     #[must_use]
     pub fn taken(&self) -> BTreeMap<String, Taken> {
+        let begun: BTreeMap<&str, Timestamp> =
+            self.truth.iter().filter_map(|battle| Some((battle.id.as_str(), begun(battle)?))).collect();
         let taken = |(item, artifact): (&String, &Artifact)| {
-            let (discovered, at) = (artifact.metadata.discovered_at, artifact.metadata.scraped_at);
+            let said = &artifact.metadata;
+            let discovered = believed(said.discovered_at, begun.get(item.as_str()).copied());
+            let at = believed(said.scraped_at, self.arrived.get(item).copied());
             (item.clone(), Taken { discovered, at })
         };
         self.stored.iter().map(taken).collect()
@@ -127,6 +138,16 @@ impl Found {
     }
 }
 
+/// When something was: as its pod says, unless that pod's clock cannot have been right beside what another has.
+fn believed(said: Timestamp, known: Option<Timestamp>) -> Timestamp {
+    known.filter(|known| known.duration_since(said).abs() > LONGEST_WAY).unwrap_or(said)
+}
+
+/// When a battle began, as the server has it.
+fn begun(battle: &GroundTruth) -> Option<Timestamp> {
+    span(&battle.log).and_then(|(begun, _)| Timestamp::from_second(begun).ok())
+}
+
 /// Whether a battle was on the list only while a fault kept everybody from seeing it.
 fn hides(fault: &Fault, battle: &GroundTruth) -> bool {
     let Some((begun, ended)) = span(&battle.log) else { return false };
@@ -144,8 +165,6 @@ fn span(log: &[String]) -> Option<(i64, i64)> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use jiff::Timestamp;
 
     use super::*;
     use crate::Scenario;
@@ -176,7 +195,13 @@ mod tests {
     }
 
     fn found(truth: Vec<GroundTruth>) -> Found {
-        Found { truth, findings: Findings::default(), stored: BTreeMap::new(), letters: BTreeMap::new() }
+        Found {
+            truth,
+            findings: Findings::default(),
+            stored: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            letters: BTreeMap::new(),
+        }
     }
 
     #[test]
@@ -189,6 +214,20 @@ mod tests {
         );
         let books = found(battles).books(&[fault(Scenario::NodeCut)]);
         assert_eq!((books.unseen.len(), books.lost.len(), books.battles), (0, 2, 2));
+    }
+
+    #[test]
+    fn a_pod_whose_clock_was_off_is_not_believed() {
+        let second = |second| Timestamp::from_second(second).unwrap();
+        for (said, arrived, taken) in [
+            (1_000, Some(1_001), 1_000),
+            (1_000, Some(1_090), 1_000),
+            (1_600, Some(1_001), 1_001),
+            (400, Some(1_001), 1_001),
+            (1_000, None, 1_000),
+        ] {
+            assert_eq!(believed(second(said), arrived.map(second)), second(taken), "{said} {arrived:?}");
+        }
     }
 
     #[test]

@@ -117,6 +117,10 @@ pub fn effect(
             (Measure::HeldAgain, held_again),
             (Measure::Replaced, reading.replaced(noticed)),
         ],
+        Strikes::Watcher if fault.scenario.hangs_watcher() => {
+            let after_notice = |over: f64| Some((over - noticed?).max(0.0));
+            &[(Measure::Noticed, noticed), (Measure::TakenOver, reading.taken_over().and_then(after_notice))]
+        }
         Strikes::Watcher => &[(Measure::TakenOver, reading.taken_over())],
         Strikes::Item => &[
             (Measure::Noticed, noticed),
@@ -176,7 +180,10 @@ impl Reading<'_> {
                 let thrown = |said: &Said| said.browser.abandoned > *before;
                 return pod.since(self.fault.at).find(|(_, said)| thrown(said)).map(|(at, _)| at);
             }
-            pod.ended.filter(|ended| *ended >= self.fault.at)
+            let ended = pod.ended.filter(|ended| *ended >= self.fault.at);
+            let mut said = pod.since(self.fault.at).filter(|_| self.fault.scenario.hangs_watcher());
+            let left = said.find(|(_, said)| !said.active).map(|(at, _)| at);
+            ended.into_iter().chain(left).min()
         };
         let noticed: Option<Vec<_>> = self.fault.victims.iter().map(of_victim).collect();
         noticed?.into_iter().max().map(|at| self.after(at))
@@ -555,6 +562,25 @@ mod tests {
         let seen = effect(&fault, &history, &BTreeMap::new(), &struck);
         assert_eq!(seen.bystanders, ["bot-1", "bot-2", "watcher-5"]);
         assert_eq!(seen.wrong[0], "its letter has no reason");
+    }
+
+    #[test]
+    fn a_watcher_that_hangs_is_noticed_before_another_watches() {
+        let watcher = |active| Some(Said { state: "watching".to_owned(), active, ..Said::default() });
+        let other = pod("watcher", 1, None, &[(101, watcher(false)), (105, watcher(true))]);
+        let measures = |scenario, hung: PodRecord| {
+            let history = history(vec![("x", hung), ("y", other.clone())]);
+            let fault = fault(scenario, &["x"], &[]);
+            measured(&effect(&fault, &history, &BTreeMap::new(), &BTreeSet::new()))
+        };
+        // It says so itself.
+        let blind = pod("watcher", 1, None, &[(101, watcher(true)), (104, watcher(false))]);
+        let expected = [(Measure::Noticed, 4.0), (Measure::TakenOver, 1.0)];
+        assert_eq!(measures(Scenario::WatcherHung, blind), expected);
+        // It says nothing any more, and is ended.
+        let stopped = pod("watcher", 1, Some(103), &[(99, watcher(true)), (101, None)]);
+        let expected = [(Measure::Noticed, 3.0), (Measure::TakenOver, 2.0)];
+        assert_eq!(measures(Scenario::WatcherStopped, stopped), expected);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub enum Scenario {
     NodeCut,
     /// A node takes no more pods for half a minute, and those of the fleet on it are evicted.
     DrainedNode,
+    /// The disk on which a node has the files of its pods is full, until a minute after a bot had to go.
+    DiskFull,
     /// The broker is killed.
     BrokerKilled,
     /// The broker ends in order and is started again.
@@ -69,10 +71,16 @@ pub enum Scenario {
     ApiServerDown,
     /// The cluster's own store is killed, and started again after a quarter of a minute.
     EtcdKilled,
+    /// The clocks of a node's kubelet, container runtime, bots and watchers are 10 minutes ahead, for a minute.
+    ClockAhead,
+    /// The same, 10 minutes behind.
+    ClockBehind,
     /// The active watcher's process is killed.
     WatcherKilled,
     /// The active watcher's Chrome is stopped.
     WatcherHung,
+    /// The active watcher's process is stopped.
+    WatcherStopped,
     /// Every watcher's process is killed.
     WatchersKilled,
     /// Every page of the site answers 503 for a minute.
@@ -116,7 +124,7 @@ pub enum Measure {
     HeldAgain,
     /// From the fault, or from the notice where that is promised, until as many bots as before hold something.
     Replaced,
-    /// From the fault until another watcher is the active one.
+    /// From the fault, or from the notice where there has to be one, until another watcher is the active one.
     TakenOver,
     /// From the end of the fault until every bot sees an item move and the watcher watches.
     Resumed,
@@ -199,8 +207,14 @@ impl Scenario {
     /// Whether battles that begin and end during it may be on no list that a watcher could see.
     #[must_use]
     pub const fn blinds(self) -> bool {
-        use Scenario::{LoginWall, SiteCut, SiteDead, SiteUnavailable, WatcherHung, WatchersKilled};
-        matches!(self, SiteUnavailable | SiteDead | LoginWall | WatcherHung | WatchersKilled | SiteCut)
+        use Scenario::{LoginWall, SiteCut, SiteDead, SiteUnavailable, WatchersKilled};
+        matches!(self, SiteUnavailable | SiteDead | LoginWall | WatchersKilled | SiteCut)
+    }
+
+    /// Whether it stops a watcher, which must be noticed before another can take over.
+    #[must_use]
+    pub const fn hangs_watcher(self) -> bool {
+        matches!(self, Self::WatcherHung | Self::WatcherStopped)
     }
 
     /// The scenario of this name.

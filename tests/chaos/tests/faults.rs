@@ -53,13 +53,21 @@ async fn browsers_are_replaced_and_own_services_come_back() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bots_watchers_and_items_are_replaced_or_given_up() -> Result<()> {
-    use Scenario::{DeadBot, DeletedPod, EvictedPod, HungBot, PoisonItem, UnbuildableBrowser, WatcherKilled};
-    let faults = [DeadBot, HungBot, DeletedPod, EvictedPod, UnbuildableBrowser, WatcherKilled, PoisonItem];
-    survive("pods", &faults).await
+    use Scenario::{
+        DeadBot, DeletedPod, EvictedPod, HungBot, PoisonItem, UnbuildableBrowser, WatcherHung, WatcherKilled,
+    };
+    let bots = [DeadBot, HungBot, DeletedPod, EvictedPod, UnbuildableBrowser];
+    survive("pods", &[&bots[..], &[WatcherKilled, WatcherHung, PoisonItem]].concat()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_all_fleets_use_comes_back() -> Result<()> {
     use Scenario::{BrokerKilled, NodeCut, NodeGone, OperatorKilledMidway, StoreDown};
     survive_alone("services", &[BrokerKilled, StoreDown, OperatorKilledMidway, NodeCut, NodeGone]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_has_no_room_and_another_time() -> Result<()> {
+    use Scenario::{ClockBehind, DiskFull};
+    survive_alone("node", &[DiskFull, ClockBehind]).await
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use scrapefleet_api::LaneName;
 use scrapefleet_local_tests::truth;
@@ -22,6 +23,8 @@ const PLATFORM: &str = "platform";
 const SERVES_WITHIN: Duration = Duration::from_mins(2);
 /// How long the broker's management API may take for an answer.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+/// What the key of an artifact has behind its item's id.
+const SUFFIX: &str = ".log";
 /// User and password of the platform's broker, and of its store.
 const BROKER: [&str; 2] = ["guest", "guest"];
 const STORE: [&str; 2] = ["minioadmin", "minioadmin"];
@@ -63,6 +66,12 @@ impl Backing {
 
     /// Makes another bucket in the platform's store.
     pub async fn make_bucket(&self, name: &str) -> Result<()> {
+        let make = self.bucket_client().create_bucket().bucket(name);
+        make.send().await.with_context(|| format!("make bucket {name}"))?;
+        Ok(())
+    }
+
+    fn bucket_client(&self) -> aws_sdk_s3::Client {
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(aws_smithy_http_client::Builder::new().build_http())
@@ -71,9 +80,23 @@ impl Backing {
             .credentials_provider(Credentials::new(STORE[0], STORE[1], None, None, "tests"))
             .force_path_style(true)
             .build();
-        let client = aws_sdk_s3::Client::from_conf(config);
-        client.create_bucket().bucket(name).send().await.with_context(|| format!("make bucket {name}"))?;
-        Ok(())
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// When each artifact arrived in the bucket, by item: as the store's own clock has it, whatever a bot's says.
+    pub async fn arrivals(&self) -> Result<BTreeMap<String, Timestamp>> {
+        let mut pages = self.bucket_client().list_objects_v2().bucket(&self.bucket).into_paginator().send();
+        let mut arrivals = BTreeMap::new();
+        while let Some(page) = pages.next().await {
+            for object in page.context("list the bucket")?.contents() {
+                let item = object.key().and_then(|key| key.strip_suffix(SUFFIX));
+                if let (Some(item), Some(at)) = (item, object.last_modified()) {
+                    let at = Timestamp::new(at.secs(), i32::try_from(at.subsec_nanos())?)?;
+                    arrivals.insert(item.to_owned(), at);
+                }
+            }
+        }
+        Ok(arrivals)
     }
 
     /// The `queue` and `store` of a manifest for these.
@@ -87,7 +110,7 @@ impl Backing {
         } });
         let store = json!({
             "s3": { "bucket": self.bucket, "endpoint": format!("http://{}:9000", host("minio")), "secretName": "store" },
-            "key": "{id}.log",
+            "key": format!("{{id}}{SUFFIX}"),
         });
         (queue, store)
     }

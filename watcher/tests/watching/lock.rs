@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use scrapefleet_browser::fake::FakeSite;
+use scrapefleet_api::watcher::WatcherSpec;
+use scrapefleet_browser::{
+    Step,
+    fake::{FakeSite, Mishap},
+};
 use scrapefleet_queue::TaskQueue as _;
-use scrapefleet_watcher::WatcherState;
+use scrapefleet_watcher::{WatcherState, WatcherStatus};
 
 use crate::rig::{Mood, Rig, TestQueue, add, ids};
 
@@ -55,6 +59,88 @@ async fn a_standby_takes_over_in_under_two_seconds_and_queues_what_it_has_seen()
         assert_eq!(queue.depth().await.unwrap().ready, 60);
         standby.stop().await;
     }
+}
+
+/// Each watcher has a site of its own, so that one can be struck; both sites show the same.
+#[tokio::test(start_paused = true)]
+async fn a_standby_takes_over_in_under_two_seconds_from_one_whose_browser_hangs_or_dies() {
+    for mishap in [Mishap::Hangs, Mishap::KillsBrowser, Mishap::CrashesPage] {
+        let [struck, sound] = [(), ()].map(|()| FakeSite::new().showing(100).with_step_deadline(3 * SECOND));
+        for site in [&struck, &sound] {
+            add(site, 0, 50);
+        }
+        let queue = TestQueue::new();
+        let mut active = Rig::start(struck.clone(), &queue);
+        active.until(|status| status.discovered == 50).await;
+        let mut standby = Rig::start(sound.clone(), &queue);
+        standby.until_state(WatcherState::Standby).await;
+        // The next browser is long in coming.
+        struck.refuse_to_start(10);
+        struck.mishap_anywhere(Step::Refresh, mishap, 1);
+        let noticed = active.until_state(WatcherState::Repairing).await;
+        assert!(noticed <= 4 * SECOND, "{mishap:?}: {noticed:?}");
+        for site in [&struck, &sound] {
+            add(site, 50, 10);
+        }
+        let took =
+            standby.until(|status| status.state == WatcherState::Watching && status.discovered == 10).await;
+        assert!(took < 2 * SECOND, "{mishap:?}: {took:?}");
+        // The other stands by as soon as it can, and for good.
+        active.until_state(WatcherState::Standby).await;
+        tokio::time::sleep(60 * SECOND).await;
+        assert!(standby.status().active && !active.status().active, "{mishap:?}");
+        assert_eq!(queue.depth().await.unwrap().ready, 60);
+        assert_eq!((standby.status().gaps, active.status().gaps), (0, 0));
+        active.stop().await;
+        standby.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_that_are_all_blind_do_not_pass_the_lead_to_and_fro() {
+    let (site, queue) = (FakeSite::new().showing(100), TestQueue::new());
+    let (mut one, mut other) = pair(&site, &queue).await;
+    site.refuse_to_start(16);
+    site.mishap_anywhere(Step::Refresh, Mishap::KillsBrowser, 2);
+    one.until_state(WatcherState::Repairing).await;
+    other.until_state(WatcherState::Repairing).await;
+    // The second may have had it for a moment.
+    tokio::time::sleep(2 * SECOND).await;
+    add(&site, 50, 10);
+    let repairing = |rig: &Rig| rig.status().state == WatcherState::Repairing;
+    let mut looks = 0;
+    while repairing(&one) && repairing(&other) {
+        assert!(!one.status().active && !other.status().active);
+        tokio::time::sleep(SECOND / 10).await;
+        looks += 1;
+    }
+    assert!(looks > 20, "{looks}");
+    // Who sees first is the active one.
+    let seen = |status: &WatcherStatus| status.active && status.unpublished == 0;
+    let took = tokio::select! {
+        took = one.until(seen) => took,
+        took = other.until(seen) => took,
+    };
+    assert!(took < 2 * SECOND, "{took:?}");
+    assert_eq!(queue.depth().await.unwrap().ready, 60);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_nobody_stands_by_keeps_the_lead_whatever_its_browser_does() {
+    let (site, queue) = (FakeSite::new().showing(100), TestQueue::new());
+    add(&site, 0, 50);
+    let spec = WatcherSpec { standby: false, ..WatcherSpec::default() };
+    let mut rig = Rig::with(spec, site.clone(), &queue);
+    rig.until(|status| status.discovered == 50).await;
+    site.mishap_anywhere(Step::Refresh, Mishap::KillsBrowser, 1);
+    rig.until(|status| {
+        assert!(status.active, "{status:?}");
+        status.repairs == 1 && status.state == WatcherState::Watching
+    })
+    .await;
+    rig.stop().await;
 }
 
 /// The queue notices the death of the active watcher only after 20 s. Meanwhile items come and go.

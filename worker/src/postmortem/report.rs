@@ -7,6 +7,7 @@ use scrapefleet_store::Key;
 use scrapefleet_telemetry::escape;
 use serde::Serialize;
 
+use super::Standstill;
 use crate::status::BotStatus;
 
 /// The version of this format.
@@ -73,6 +74,19 @@ impl From<&StepError> for Why {
             url: error.url.clone(),
             seconds: error.elapsed.as_secs_f64(),
             message: error.message.clone(),
+        }
+    }
+}
+
+impl From<&Standstill> for Why {
+    fn from(still: &Standstill) -> Self {
+        Self {
+            fault: "NoProgress".to_owned(),
+            step: still.what.clone(),
+            selector: None,
+            url: String::new(),
+            seconds: still.still.as_secs_f64(),
+            message: still.why.clone(),
         }
     }
 }

@@ -18,18 +18,16 @@ const WRITE: Duration = Duration::from_secs(30);
 /// A post-mortem on its way into the store.
 pub(super) struct Writing {
     pub(super) store: Arc<dyn ArtifactStore>,
-    pub(super) outcomes: IntCounterVec,
     pub(super) all: PostMortems,
     pub(super) report: Report,
     pub(super) screenshot: Option<Bytes>,
 }
 
 impl Writing {
-    /// Writes it under the first free number from `number` on, and counts what came of that. The permit is given back when
-    /// it is done.
-    pub(super) async fn carry_out(self, number: u32, permit: OwnedSemaphorePermit) {
+    /// Writes it under the first free number from `number` on, and counts what came of that in `outcomes`. The permit is
+    /// given back when it is done.
+    pub(super) async fn carry_out(self, number: u32, permit: OwnedSemaphorePermit, outcomes: IntCounterVec) {
         let slot = self.report.bot.slot;
-        let outcomes = self.outcomes.clone();
         let outcome = match within(WRITE, "write a post-mortem", self.write(number)).await {
             Ok(Ok(Some(key))) => {
                 tracing::info!(slot, %key, "what was left of the browser is written down");
@@ -51,7 +49,7 @@ impl Writing {
 
     /// The numbers of an hour are the bound, and they are in the keys: so it holds for all the pods that a bot has been,
     /// one after the other, whatever each remembers.
-    async fn write(mut self, number: u32) -> Result<Option<Key>, StoreError> {
+    pub(super) async fn write(mut self, number: u32) -> Result<Option<Key>, StoreError> {
         let (slot, at) = (self.report.bot.slot, self.report.at);
         for nth in number..MOST_PER_HOUR {
             let key = Key::post_mortem(&self.report.fleet, slot, at, nth, "json");

@@ -7,12 +7,13 @@ use super::progress::Progress;
 use crate::setup::on_path;
 
 /// What a cluster and its images need beside the programs built here.
-const PACKAGES: [&str; 13] = [
+const PACKAGES: [&str; 14] = [
     "binutils",
     "buildah",
     "conntrack",
     "containerd",
     "containernetworking-plugins",
+    "e2fsprogs",
     "etcd-server",
     "iproute2",
     "ipset",

@@ -8,6 +8,7 @@ mod component;
 mod control_groups;
 mod control_plane;
 mod debian;
+mod disk;
 mod files;
 mod go;
 mod image;

@@ -1,6 +1,7 @@
 //! A node: containerd, kubelet, kube-proxy, and the files they read.
 
 use super::component::{Component, Serves, Stage};
+use super::disk;
 use super::layout::{CONTROL_ADDRESS, ClusterLayout, DNS_DOMAIN, POD_RANGE, Place};
 
 /// The image of the container that holds a pod's namespaces.
@@ -118,6 +119,8 @@ fn kubelet(layout: &ClusterLayout, node: Place) -> Component {
         // Images are brought by hand and never to be fetched again: nothing here may delete them.
         "imageGCHighThresholdPercent": 100,
         "evictionHard": { "memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%" },
+        // A disk that was full takes pods again soon after there is room.
+        "evictionPressureTransitionPeriod": "10s",
         // A silent node is noticed in seconds: fault tests wait for it.
         "nodeLeaseDurationSeconds": 12,
         "nodeStatusUpdateFrequency": "4s",
@@ -128,7 +131,7 @@ fn kubelet(layout: &ClusterLayout, node: Place) -> Component {
     Component::of_node("kubelet", node, Stage::Clients, layout.tool("kubelet"))
         .path_flag("config", &config)
         .path_flag("kubeconfig", &layout.kubeconfig(&kubelet_user(node)))
-        .path_flag("root-dir", &folder.join("kubelet"))
+        .path_flag("root-dir", &disk::folder(layout, node))
         .flag("hostname-override", node.name())
         .flag("node-ip", node.address())
         .flag("v", "1")

@@ -14,7 +14,7 @@ use super::plan::Step;
 use super::progress::Progress;
 use super::state::State;
 use super::supervise::Supervisor;
-use super::{certificates, clean, control_plane, files, kubeconfig, network, node, own_folders};
+use super::{certificates, clean, control_plane, disk, files, kubeconfig, network, node, own_folders};
 
 /// How long the API server may take to be ready once it listens.
 const API_READY_WITHIN: Duration = Duration::from_secs(90);
@@ -102,6 +102,8 @@ fn prepare_place(layout: &ClusterLayout, groups: &Hierarchies, place: Place) -> 
         return Ok(());
     }
     files::make_folder(&layout.node(place).join("run"))?;
+    // Before the node's own mounts, which are a copy of this machine's.
+    disk::ensure(layout, groups, place)?;
     own_folders::ensure(layout, place)
 }
 

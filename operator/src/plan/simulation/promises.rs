@@ -3,13 +3,26 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Action, world::World};
-use crate::plan::{Abandoned, Hindrance, ObservedPod, Plan, Role, Share, Stage, WhyDelete};
+use crate::plan::{
+    Abandoned, Blame, Exit, Hindrance, ObservedPod, Plan, Role, Share, Stage, WhyCreate, WhyDelete,
+};
 
 /// The largest `bots.max` of the fleets here, which bounds replacements a minute.
 const MOST_BOTS: usize = 14;
 
 /// The soonest that a pod which does not start is given up.
 const START_WITHIN: Duration = Duration::from_mins(5);
+
+/// The fewest seconds from an end to the next pod of its slot, which has failed so often in a row.
+fn least_wait(exit: &Exit, failures: u32) -> i64 {
+    let doubled = |first: i64, times: u32, most: i64| (first << times.min(20)).min(most);
+    match (exit.why.blame(), failures) {
+        (Blame::Nobody | Blame::Manifest, _) | (_, 0) | (Blame::Pod, 1) => 0,
+        (Blame::Pod, failures) => doubled(5, failures - 2, 300),
+        (Blame::Service, failures) => doubled(2, failures - 1, 30),
+        (Blame::Site, failures) => doubled(15, failures - 1, 600),
+    }
+}
 
 fn count_of(plan: &Plan, of: impl Fn(&Action) -> bool) -> usize {
     plan.actions.iter().filter(|action| of(action)).count()
@@ -39,7 +52,20 @@ impl World {
             assert!(creates <= lacked || there + creates <= count + surge, "too many at once");
         }
         self.check_deletes(plan);
+        self.check_waits(plan);
         self.check_shares(plan, new_share);
+    }
+
+    /// Who keeps failing is made anew later each time, whatever the clock of its node says.
+    fn check_waits(&self, plan: &Plan) {
+        for action in &plan.actions {
+            let Action::Create { failures, why: WhyCreate::Replaces { uid, exit, .. }, .. } = action else {
+                continue;
+            };
+            let ended = self.ended_at(uid).expect("what is replaced has ended");
+            let waited = self.now.duration_since(ended).as_secs();
+            assert!(waited >= least_wait(exit, *failures), "after {waited} s, {failures} failures: {exit:?}");
+        }
     }
 
     fn check_deletes(&self, plan: &Plan) {

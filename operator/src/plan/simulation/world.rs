@@ -32,6 +32,15 @@ const UNREADY: i64 = 3;
 /// Seconds after which the node has ended it.
 const KILLED: i64 = 35;
 
+/// How far the clock of a node may be off, in seconds.
+const SKEWS: [i64; 3] = [-600, 0, 600];
+
+/// The longest that answers of a pod which is well are lost, in seconds.
+const MUTE: u64 = 15;
+
+/// The nodes.
+const NODES: [&str; 3] = ["a", "b", "c"];
+
 /// Exit codes that a bot ends with.
 const CODES: [i32; 9] = [0, 10, 11, 12, 13, 14, 16, 20, 137];
 
@@ -46,6 +55,10 @@ pub(super) struct World {
     pub(super) replaced: VecDeque<Timestamp>,
     /// Nodes that do not answer, since when.
     gone: BTreeMap<String, Timestamp>,
+    /// Seconds by which the clocks of nodes are ahead.
+    skews: BTreeMap<String, i64>,
+    /// When pods ended, by uid, whatever their nodes say.
+    ended: BTreeMap<String, Timestamp>,
     lives: BTreeMap<String, Life>,
     memory: Memory,
     made: u32,
@@ -73,6 +86,15 @@ struct Life {
     no_store: bool,
     /// Since when it does nothing at all.
     hung: Option<Timestamp>,
+    /// Until when its answers are lost, though it is well.
+    mute: Option<Timestamp>,
+}
+
+impl Life {
+    /// What it says of itself.
+    fn state(&self) -> ReportedState {
+        if self.no_store { ReportedState::StoreUnreachable } else { self.state }
+    }
 }
 
 impl World {
@@ -92,6 +114,8 @@ impl World {
             now: fixture::second(1_000_000),
             replaced: VecDeque::new(),
             gone: BTreeMap::new(),
+            skews: NODES.into_iter().map(|node| (node.to_owned(), SKEWS[random.usize(..3)])).collect(),
+            ended: BTreeMap::new(),
             lives: BTreeMap::new(),
             memory: Memory::default(),
             made: 0,
@@ -128,6 +152,21 @@ impl World {
     /// Whether this pod does nothing at all, in truth.
     pub(super) fn hangs(&self, pod: &ObservedPod) -> bool {
         self.lives.get(&pod.uid).is_some_and(|life| life.hung.is_some())
+    }
+
+    /// When this pod ended, in truth.
+    pub(super) fn ended_at(&self, uid: &str) -> Option<Timestamp> {
+        self.ended.get(uid).copied()
+    }
+
+    /// A pod ends; its node dates that by its own clock.
+    fn end(&mut self, index: usize, code: i32) {
+        let pod = &mut self.pods[index];
+        let skew = pod.node.as_ref().and_then(|node| self.skews.get(node)).copied().unwrap_or(0);
+        let dated = Timestamp::from_second(self.now.as_second() + skew).expect("a time of this test");
+        *pod = pod.clone().ended(code, dated);
+        pod.silent_since = None;
+        self.ended.insert(pod.uid.clone(), self.now);
     }
 
     /// So many items wait.
@@ -268,6 +307,7 @@ impl World {
         self.pods.retain(|pod| !uids.contains(&pod.uid));
         for uid in uids {
             self.ends_by.remove(uid);
+            self.ended.remove(uid);
             let life = self.lives.remove(uid).unwrap_or_default();
             self.waiting += u64::from(life.held);
         }
@@ -295,7 +335,7 @@ impl World {
     /// Gives nodes to pods that have none.
     fn schedule(&mut self) {
         let said_gone = |since: &Timestamp| self.now.duration_since(*since).as_secs() >= SAID_GONE;
-        let nodes: Vec<String> = ["a", "b", "c"]
+        let nodes: Vec<String> = NODES
             .into_iter()
             .filter(|node| !self.gone.get(*node).is_some_and(said_gone))
             .map(str::to_owned)
@@ -346,8 +386,7 @@ impl World {
             self.waiting += u64::from(std::mem::take(&mut life.held));
         }
         if seconds >= KILLED {
-            *pod = pod.clone().ended(137, now);
-            pod.silent_since = None;
+            self.end(index, 137);
         }
     }
 
@@ -364,8 +403,10 @@ impl World {
             (Stage::Pending, None) if pod.node.is_some() && random.u8(..3) == 0 => {
                 (pod.stage, pod.obstacle, pod.since) = (Stage::Starting, None, Some(now));
             }
-            (Stage::Starting, _) if !life.no_store && random.u8(..3) == 0 => pod.stage = Stage::Ready,
-            (Stage::Ready, _) if life.no_store => pod.stage = Stage::Starting,
+            (Stage::Starting, _) if life.state().is_ready() && random.u8(..3) == 0 => {
+                pod.stage = Stage::Ready
+            }
+            (Stage::Ready, _) if !life.state().is_ready() => pod.stage = Stage::Starting,
             _ => {}
         }
         if pod.stage == Stage::Pending {
@@ -379,14 +420,14 @@ impl World {
                 life.held += u32::try_from(takes).unwrap();
             }
         }
-        let state = if life.no_store { ReportedState::StoreUnreachable } else { life.state };
-        if self.blind {
+        life.mute = life.mute.filter(|until| now < *until);
+        if self.blind || life.mute.is_some() {
             pod.report = Observed::unread("no way to it");
             pod.silent_since.get_or_insert(now);
         } else {
-            let value = Report { state, held: life.held, ..Report::default() };
+            let value = Report { state: life.state(), held: life.held, ..Report::default() };
+            pod.last_said = Some(value.clone());
             (pod.report, pod.silent_since) = (Observed::Read { value, at: now }, None);
-            pod.has_answered = true;
         }
     }
 
@@ -419,16 +460,19 @@ impl World {
         if pod.exit().is_some() || lost {
             return;
         }
+        // Only then has everybody seen what it is; and what it turns into while its answers are lost, nobody can know.
+        let as_said = (pod.stage == Stage::Ready) == life.state().is_ready();
+        let settled = as_said && pod.silent_since.is_none();
+        let audible = life.mute.is_none();
         match random.u16(..400) {
             0..3 if pod.stage == Stage::Ready => {
                 let code = CODES[random.usize(..CODES.len())];
                 self.waiting += u64::from(std::mem::take(&mut life.held));
-                *pod = pod.clone().ended(code, self.now);
-                pod.silent_since = None;
+                self.end(index, code);
             }
-            3..6 if pod.role == Role::Bot => life.state = ReportedState::SiteUnavailable,
+            3..6 if pod.role == Role::Bot && audible => life.state = ReportedState::SiteUnavailable,
             6..16 if pod.role == Role::Bot => life.state = ReportedState::Working,
-            16..18 if pod.role == Role::Bot => life.no_store = true,
+            16..18 if pod.role == Role::Bot && audible => life.no_store = true,
             18..24 => life.no_store = false,
             24..34 if pod.stage == Stage::Pending => {
                 let kinds = [Hindrance::NoNode, Hindrance::Image, Hindrance::Container, Hindrance::Volume];
@@ -440,6 +484,7 @@ impl World {
             36..38 => life.lingers = true,
             38..42 => life.lingers = false,
             42 if pod.stage == Stage::Ready => life.hung = Some(self.now),
+            43..47 if settled => life.mute = Some(self.now + Duration::from_secs(random.u64(1..=MUTE))),
             _ => {}
         }
     }
@@ -447,7 +492,7 @@ impl World {
     /// What people, the site, nodes and networks do.
     fn disturb(&mut self) {
         let random = &mut self.random;
-        match random.u8(..50) {
+        match random.u8(..52) {
             0 => self.waiting += random.u64(0..150),
             1 => self.depth_answers = !self.depth_answers,
             2 => self.revisions.bot = format!("r{}", random.u8(..4)),
@@ -460,7 +505,7 @@ impl World {
                 }
             }
             7 => {
-                let node = ["a", "b", "c"][random.usize(..3)].to_owned();
+                let node = NODES[random.usize(..3)].to_owned();
                 let since = self.now;
                 self.gone.entry(node).or_insert(since);
             }
@@ -469,6 +514,10 @@ impl World {
             // The operator is restarted, or killed at some action.
             10 => self.restart(),
             11 => self.dies_after = Some(random.usize(..4)),
+            // The clock of a node is set.
+            12 => {
+                self.skews.insert(NODES[random.usize(..3)].to_owned(), SKEWS[random.usize(..3)]);
+            }
             _ => {}
         }
     }
@@ -479,7 +528,8 @@ impl World {
         (self.blind, self.dies_after) = (false, None);
         self.gone.clear();
         for (uid, life) in &mut self.lives {
-            (life.hindered, life.lingers, life.no_store, life.hung) = (None, false, false, None);
+            (life.hindered, life.lingers, life.no_store) = (None, false, false);
+            (life.hung, life.mute) = (None, None);
             let watches = self.pods.iter().any(|pod| pod.uid == *uid && pod.role == Role::Watcher);
             life.state = if watches { ReportedState::Watching } else { ReportedState::Working };
         }

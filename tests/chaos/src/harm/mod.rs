@@ -2,14 +2,17 @@
 
 mod broker;
 mod browser;
+mod clock;
 mod cut;
 mod deadlock;
+mod disk;
 mod item;
 mod node;
 mod operator;
 mod pod;
 mod repair;
 mod service;
+mod vdso;
 mod watcher;
 
 use std::time::Duration;

@@ -17,8 +17,10 @@ const SERVICES: [&str; 2] = ["platform", "kube-system"];
 impl Ground<'_> {
     pub(super) async fn strike_node(&mut self, scenario: Scenario) -> Result<Fault> {
         let (node, victims) = self.choose_node().await?;
-        if scenario == Scenario::DrainedNode {
-            return self.drain(&node, &victims).await;
+        match scenario {
+            Scenario::DrainedNode => return self.drain(&node, &victims).await,
+            Scenario::DiskFull => return self.fill_disk(&node, &victims).await,
+            _ => {}
         }
         let (harm, repair) = if scenario == Scenario::NodeGone { ("stop", "start") } else { ("cut", "heal") };
         let mut fault = self.fault(scenario, &victims);
@@ -43,7 +45,7 @@ impl Ground<'_> {
     }
 
     /// A node with bots and without what all bots use, and the fleet's pods on it.
-    async fn choose_node(&mut self) -> Result<(String, Vec<String>)> {
+    pub(super) async fn choose_node(&mut self) -> Result<(String, Vec<String>)> {
         let pods: Api<Pod> = Api::all(self.space.client.clone());
         let list = within(CALL_WITHIN, "list pods", pods.list(&ListParams::default())).await??;
         let serves = |pod: &&Pod| {

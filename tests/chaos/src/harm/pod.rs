@@ -12,7 +12,7 @@ use scrapefleet_policy::within;
 use super::{CALL_WITHIN, Ground, deadlock::Deadlock, repair::Repair};
 use crate::{Scenario, effect::Fault};
 
-/// The program of a bot.
+/// The program of a bot and of a watcher.
 pub(super) const PROGRAM: &str = "scrapefleet";
 /// Its thread that watches all others.
 const WATCHDOG: &str = "watchdog";

@@ -1,5 +1,7 @@
 //! What must be mended, whatever happens: a fault is noted here before it is done.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use rustix::process::Signal;
 use scrapefleet_e2e::{
@@ -7,7 +9,9 @@ use scrapefleet_e2e::{
     processes::{self, Process},
 };
 
-use super::{broker::forget_timeout, cut::Cut, deadlock::Deadlock, node::cordon, operator};
+use super::{
+    broker::forget_timeout, clock::Clock, cut::Cut, deadlock::Deadlock, disk, node::cordon, operator,
+};
 
 /// A node that every cluster has.
 const ANY_NODE: &str = "node1";
@@ -23,6 +27,10 @@ pub(super) enum Repair {
     Node(&'static str, String),
     /// A node takes pods again.
     Uncordon(String),
+    /// What fills a disk is removed from it.
+    Empty(PathBuf),
+    /// A process has the machine's time again.
+    SetClock(Clock),
     /// The API server can be reached from this network again.
     Reconnect(Cut),
     /// Whatever of the cluster itself is not running is started.
@@ -63,6 +71,8 @@ impl Repairs {
                     Ok(())
                 }
                 Repair::Node(command, node) => Nodes(space).command(command, &node).await,
+                Repair::Empty(file) => disk::empty(&file),
+                Repair::SetClock(clock) => clock.mend().await,
                 Repair::Uncordon(node) => cordon(space, &node, false).await,
                 Repair::Reconnect(cut) => cut.mend().await,
                 // Of the cluster, `start` starts everything that is not there; a node that is stays as it is.

@@ -33,6 +33,7 @@ impl Ground<'_> {
                 self.scene.site.cut().await?;
                 Ok(fault)
             }
+            Scenario::ClockAhead | Scenario::ClockBehind => self.strike_clock(scenario).await,
             _ => self.strike_broker(scenario).await,
         }
     }

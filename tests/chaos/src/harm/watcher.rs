@@ -4,7 +4,7 @@ use anyhow::Result;
 use rustix::process::Signal;
 use scrapefleet_e2e::processes;
 
-use super::{Ground, NothingToStrike, browser};
+use super::{Ground, NothingToStrike, browser, pod::PROGRAM};
 use crate::{Scenario, effect::Fault};
 
 impl Ground<'_> {
@@ -21,11 +21,13 @@ impl Ground<'_> {
         };
         let pod = self.pod(&name).await?;
         let fault = self.fault(scenario, &[uid]);
-        if scenario == Scenario::WatcherKilled {
-            processes::signal(&pod, "scrapefleet", Signal::KILL)?;
-        } else {
-            let (chrome, stop) = browser::target(Scenario::HungChrome, &pod)?;
-            processes::send(&chrome, stop)?;
+        match scenario {
+            Scenario::WatcherKilled => _ = processes::signal(&pod, PROGRAM, Signal::KILL)?,
+            Scenario::WatcherStopped => _ = processes::signal(&pod, PROGRAM, Signal::STOP)?,
+            _ => {
+                let (chrome, stop) = browser::target(Scenario::HungChrome, &pod)?;
+                processes::send(&chrome, stop)?;
+            }
         }
         Ok(fault)
     }
@@ -42,7 +44,7 @@ impl Ground<'_> {
         }
         let fault = self.fault(Scenario::WatchersKilled, &uids);
         for pod in &pods {
-            processes::signal(pod, "scrapefleet", Signal::KILL)?;
+            processes::signal(pod, PROGRAM, Signal::KILL)?;
         }
         Ok(fault)
     }

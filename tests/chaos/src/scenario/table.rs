@@ -54,12 +54,16 @@ const NODE: &[(Measure, f64)] = &[(HeldAgain, 30.0), (Replaced, 60.0)];
 const LEAD: &[(Measure, f64)] = &[(Noticed, 15.0)];
 /// The bounds of a take-over.
 const WATCHER: &[(Measure, f64)] = &[(TakenOver, 2.0)];
+/// The bounds of a watcher whose browser hangs: it notices that and leaves the watching to the other.
+const BLIND_WATCHER: &[(Measure, f64)] = &[(Noticed, 5.0), (TakenOver, 2.0)];
+/// The bounds of a watcher that hangs itself: the operator notices that and has its node end it, which takes a moment.
+const STOPPED_WATCHER: &[(Measure, f64)] = &[(Noticed, 6.0), (TakenOver, 5.0)];
 /// The bounds of a site that is back.
 const SITE: &[(Measure, f64)] = &[(Resumed, 10.0)];
 
 /// All scenarios, in the order of their declaration.
 #[rustfmt::skip]
-pub(super) const FACTS: [Facts; 39] = [
+pub(super) const FACTS: [Facts; 43] = [
     Facts::of(S::HungChrome, Browser, "hung-chrome", "stops Chrome's main process").within(BROWSER),
     Facts::of(S::HungRenderer, Browser, "hung-renderer", "stops one of Chrome's renderers").within(BROWSER),
     Facts::of(S::LoopingPage, Browser, "looping-page", "runs a script without end in the page").within(BROWSER),
@@ -76,6 +80,7 @@ pub(super) const FACTS: [Facts; 39] = [
     Facts::of(S::NodeGone, Node, "node-gone", "ends all processes of a node, for 2 minutes").lasting(120).or_briefly(60).within(NODE),
     Facts::of(S::NodeCut, Node, "node-cut", "cuts a node off the network, for 90 s").lasting(90).or_briefly(60).within(NODE),
     Facts::of(S::DrainedNode, Node, "drained-node", "drains a node, for 30 s").lasting(30).within(GONE_BOT),
+    Facts::of(S::DiskFull, Node, "disk-full", "leaves no room on the disk of a node, for 60 s").lasting(60).or_briefly(20).within(NODE),
     Facts::of(S::BrokerKilled, Service, "broker-killed", "kills the broker"),
     Facts::of(S::BrokerRestarted, Service, "broker-restarted", "restarts the broker"),
     Facts::of(S::BrokerPaused, Service, "broker-paused", "stops the broker, for 90 s").lasting(90),
@@ -90,8 +95,11 @@ pub(super) const FACTS: [Facts; 39] = [
     Facts::of(S::LeaderCut, Service, "leader-cut", "keeps the leading operator from the API server, for 30 s").lasting(30).within(LEAD),
     Facts::of(S::ApiServerDown, Service, "api-server-down", "stops the API server, for 60 s").lasting(60),
     Facts::of(S::EtcdKilled, Service, "etcd-killed", "kills the cluster's own store, for 15 s").lasting(15),
+    Facts::of(S::ClockAhead, Service, "clock-ahead", "sets the clock of a node 10 minutes ahead, for 60 s").lasting(60).or_briefly(20),
+    Facts::of(S::ClockBehind, Service, "clock-behind", "sets the clock of a node 10 minutes back, for 60 s").lasting(60).or_briefly(20),
     Facts::of(S::WatcherKilled, Watcher, "watcher-killed", "kills the active watcher").within(WATCHER),
-    Facts::of(S::WatcherHung, Watcher, "watcher-hung", "stops the active watcher's Chrome"),
+    Facts::of(S::WatcherHung, Watcher, "watcher-hung", "stops the active watcher's Chrome").within(BLIND_WATCHER),
+    Facts::of(S::WatcherStopped, Watcher, "watcher-stopped", "stops the active watcher's process").within(STOPPED_WATCHER),
     Facts::of(S::WatchersKilled, Watcher, "watchers-killed", "kills every watcher"),
     Facts::of(S::SiteUnavailable, Service, "site-unavailable", "answers 503 to everything, for 60 s").lasting(60).or_briefly(20).within(SITE),
     Facts::of(S::SiteDead, Service, "site-dead", "answers nothing, for 60 s").lasting(60).within(SITE),
