@@ -106,8 +106,11 @@ fn end_process(stuck: Stuck, termination_log: PathBuf, leave: impl FnOnce(Stuck)
     std::process::exit(code);
 }
 
+/// Something to do, once.
+type Deed = Box<dyn FnOnce() + Send>;
+
 /// Does these things, each in a thread of its own, for any may hang; those that take longer than `limit` are left alone.
-fn all_within<const N: usize>(limit: Duration, things: [(&str, Box<dyn FnOnce() + Send>); N]) {
+fn all_within<const N: usize>(limit: Duration, things: [(&str, Deed); N]) {
     let (done, all_done) = mpsc::channel::<()>();
     for (name, thing) in things {
         let done = done.clone();

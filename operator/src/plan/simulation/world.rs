@@ -404,7 +404,7 @@ impl World {
                 (pod.stage, pod.obstacle, pod.since) = (Stage::Starting, None, Some(now));
             }
             (Stage::Starting, _) if life.state().is_ready() && random.u8(..3) == 0 => {
-                pod.stage = Stage::Ready
+                pod.stage = Stage::Ready;
             }
             (Stage::Ready, _) if !life.state().is_ready() => pod.stage = Stage::Starting,
             _ => {}
