@@ -32,4 +32,4 @@ pub use pod::{container, image, is_ready, pod_of, terminated};
 pub use scene::{Players, Scene};
 pub use site::Site;
 pub use space::{Space, client, in_namespace};
-pub use xtask::xtask;
+pub use xtask::{cluster, xtask};

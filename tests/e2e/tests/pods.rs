@@ -176,19 +176,3 @@ async fn a_memory_limit_kills() -> Result<()> {
     })
     .await
 }
-
-#[tokio::test]
-async fn nothing_leads_out_of_the_cluster() -> Result<()> {
-    in_namespace("outside", async |space| {
-        // The kernel of a pod's node has no route: refused at once, by an error and not by silence.
-        let script = "! (exec 3<>/dev/tcp/192.0.2.1/80) 2> /dev/termination-log";
-        space.create::<Pod>(pod_of("caller", &json!([container("main", script)]))).await?;
-        let pod =
-            space.pod_when("caller", "has ended", PATIENCE, |pod| terminated(pod, "main").is_some()).await?;
-        let end = terminated(&pod, "main").context("main")?;
-        let said = end.message.as_deref().unwrap_or_default();
-        ensure!(end.exit_code == 0 && said.contains("unreachable"), "{end:?}");
-        Ok(())
-    })
-    .await
-}
