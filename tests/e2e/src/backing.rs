@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{forward::Forward, space::Space};
 
 /// The namespace of the services.
-const PLATFORM: &str = "platform";
+pub(crate) const PLATFORM: &str = "platform";
 /// How long a service may take until it serves.
 const SERVES_WITHIN: Duration = Duration::from_mins(2);
 /// How long the broker's management API may take for an answer.

@@ -5,6 +5,7 @@
 //! one; kind or a cloud will do as well, where the images of `images/` are known to its nodes. Everything is reached
 //! through the API server, so the tests need no way into the cluster's network.
 
+mod attached;
 mod await_condition;
 mod backing;
 mod cable;
@@ -22,6 +23,7 @@ mod site;
 mod space;
 mod xtask;
 
+pub use attached::Attached;
 pub use backing::Backing;
 pub use cable::Cable;
 pub use fleet::{Fleet, HOLDS_WITHIN};
@@ -32,4 +34,4 @@ pub use pod::{container, image, is_ready, pod_of, terminated};
 pub use scene::{Players, Scene};
 pub use site::Site;
 pub use space::{Space, client, in_namespace};
-pub use xtask::xtask;
+pub use xtask::{cluster, xtask};

@@ -2,19 +2,16 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use kube::api::Api;
-use scrapefleet_policy::within;
-use tokio::process::Command;
 
 use crate::{
     space::{Space, kubeconfig},
-    xtask::xtask,
+    xtask::cluster,
 };
 
 /// How long one command on a node may take.
@@ -26,15 +23,7 @@ pub struct Nodes<'a>(pub &'a Space);
 impl Nodes<'_> {
     /// Runs `cargo xtask cluster node COMMAND NODE`.
     pub async fn command(&self, command: &str, node: &str) -> Result<()> {
-        let mut xtask = Command::new(tokio::task::spawn_blocking(xtask).await??);
-        xtask
-            .args(["cluster", "node", command, node])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-        xtask.stdin(Stdio::null()).kill_on_drop(true);
-        let output = within(COMMAND_WITHIN, "a command on a node", xtask.output()).await??;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "node {command} {node}: {}\n{said}", output.status);
-        Ok(())
+        cluster(&["node", command, node], COMMAND_WITHIN).await.map(drop)
     }
 
     /// Waits until the cluster sees a node as ready, or as not ready.

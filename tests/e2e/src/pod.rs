@@ -60,7 +60,8 @@ pub fn terminated<'a>(pod: &'a Pod, container: &str) -> Option<&'a ContainerStat
     }
 }
 
-fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+/// What is known of the containers of a pod, init containers too.
+pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.iter();
     status.flat_map(|status| {
         status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten())

@@ -60,7 +60,7 @@ pub async fn in_namespace(name: &str, test: impl AsyncFnOnce(Space) -> Result<()
     };
     let outcome = match outcome {
         Ok(()) => Ok(()),
-        Err(error) => Err(match Box::pin(evidence::collect(&space, name)).await {
+        Err(error) => Err(match Box::pin(evidence::collect(&space, &error)).await {
             Ok(folder) => {
                 error.context(format!("{name} failed; what explains it is in {}", folder.display()))
             }

@@ -1,5 +1,5 @@
-//! What the product stands on: a broker that loses nothing it has confirmed, a store that refuses a second put, events
-//! from the store to the broker, and a site with battles going on.
+//! What the product stands on: a broker that loses nothing it has confirmed, a store that neither loses what was put nor takes
+//! a second put, events from the store to the broker, figures of both, and a site with battles going on.
 #![allow(clippy::large_futures, reason = "a connection to the broker is large; a test holds one")]
 
 use std::time::Duration;
@@ -35,8 +35,8 @@ const PLATFORM: &str = "platform";
 /// The exchange that MinIO sends its events to.
 const EVENTS: &str = "store-events";
 
-/// One test at a time uses the broker: one of them kills it.
-static BROKER: Mutex<()> = Mutex::const_new(());
+/// One test at a time uses the broker or the store: some of them kill one.
+static SERVICES: Mutex<()> = Mutex::const_new(());
 
 /// A way to a service of the platform.
 async fn forward(space: &Space, app: &str, port: u16) -> Result<Forward> {
@@ -80,9 +80,19 @@ async fn store(space: &Space) -> Result<(S3, Forward)> {
     Ok((S3::from_conf(config), forward))
 }
 
+/// Kills a pod of the platform and waits until there is another.
+async fn kill(space: &Space, pod: &str) -> Result<()> {
+    let platform = space.elsewhere(PLATFORM);
+    let pods = platform.api::<Pod>();
+    let killed = pods.get(pod).await?.metadata.uid;
+    pods.delete(pod, &DeleteParams::default().grace_period(0)).await?;
+    platform.pod_when(pod, "is another one", SERVES_WITHIN, |pod| pod.metadata.uid != killed).await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_confirmed_message_survives_the_death_of_the_broker() -> Result<()> {
-    let _turn = BROKER.lock().await;
+    let _turn = SERVICES.lock().await;
     in_namespace("broker", async |space| {
         let queue = space.namespace.as_str();
         let before = broker(&space).await?;
@@ -96,14 +106,7 @@ async fn a_confirmed_message_survives_the_death_of_the_broker() -> Result<()> {
             .await?;
         ensure!(matches!(confirmed, Confirmation::Ack(None)), "{confirmed:?}");
 
-        let platform = space.elsewhere(PLATFORM);
-        let pods = platform.api::<Pod>();
-        let killed = pods.get("rabbitmq-0").await?.metadata.uid;
-        pods.delete("rabbitmq-0", &DeleteParams::default().grace_period(0)).await?;
-        platform
-            .pod_when("rabbitmq-0", "is another one", SERVES_WITHIN, |pod| pod.metadata.uid != killed)
-            .await?;
-
+        kill(&space, "rabbitmq-0").await?;
         let after = broker(&space).await?;
         let got = after.channel.basic_get(queue.into(), BasicGetOptions { no_ack: true }).await?;
         let message = got.context("the queue is empty after the broker came back")?;
@@ -115,7 +118,54 @@ async fn a_confirmed_message_survives_the_death_of_the_broker() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_was_put_survives_the_death_of_the_store() -> Result<()> {
+    let _turn = SERVICES.lock().await;
+    in_namespace("restart", async |space| {
+        let bucket = space.namespace.as_str();
+        let (before, _forward) = store(&space).await?;
+        before.create_bucket().bucket(bucket).send().await?;
+        let body = b"kept".to_vec();
+        before.put_object().bucket(bucket).key("log").body(body.into()).send().await?;
+        kill(&space, "minio-0").await?;
+        let kept = space
+            .until("the store answers again", SERVES_WITHIN, async || {
+                let (after, _forward) = store(&space).await?;
+                Ok(Some(after.get_object().bucket(bucket).key("log").send().await?.body.collect().await?))
+            })
+            .await?;
+        let kept = kept.into_bytes();
+        ensure!(kept.as_ref() == b"kept", "{kept:?}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn figures_of_the_broker_and_the_store_are_taken() -> Result<()> {
+    let _turn = SERVICES.lock().await;
+    in_namespace("figures", async |space| {
+        let forward = forward(&space, "prometheus", 9090).await?;
+        let url = format!("http://{}/api/v1/query?query=up", forward.address());
+        let taken = space.until("figures of rabbitmq-0 and minio-0", SERVES_WITHIN, async || {
+            let answer: serde_json::Value = reqwest::get(&url).await?.json().await?;
+            let results = answer["data"]["result"].as_array().context("no result")?;
+            let up = |pod: &str| {
+                results.iter().any(|result| {
+                    let metric = &result["metric"];
+                    metric["namespace"] == PLATFORM && metric["pod"] == pod && result["value"][1] == "1"
+                })
+            };
+            ensure!(up("rabbitmq-0") && up("minio-0"), "{answer}");
+            Ok(Some(()))
+        });
+        taken.await
+    })
+    .await
+}
+
+#[tokio::test]
 async fn a_second_put_of_the_same_key_is_refused_and_changes_nothing() -> Result<()> {
+    let _turn = SERVICES.lock().await;
     in_namespace("put", async |space| {
         let (s3, _forward) = store(&space).await?;
         let bucket = space.namespace.as_str();
@@ -142,7 +192,7 @@ async fn a_second_put_of_the_same_key_is_refused_and_changes_nothing() -> Result
 
 #[tokio::test]
 async fn the_broker_hears_of_a_put() -> Result<()> {
-    let _turn = BROKER.lock().await;
+    let _turn = SERVICES.lock().await;
     in_namespace("event", async |space| {
         let broker = broker(&space).await?;
         let bucket = space.namespace.as_str();
