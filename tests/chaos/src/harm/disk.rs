@@ -26,27 +26,28 @@ const LOOK: Duration = Duration::from_millis(200);
 
 impl Ground<'_> {
     /// Leaves no room on the disk that a node has for its pods. The node takes pods away from it, one after the other, for as long
-    /// as there is none. The fault begins for the fleet when the first bot has to go, and strikes those that do.
-    pub(super) async fn fill_disk(&mut self, node: &str, bots: &[String]) -> Result<Fault> {
+    /// as there is none. The fault begins for the fleet when the first bot has to go, and strikes whatever of the fleet does from
+    /// then on.
+    pub(super) async fn fill_disk(&mut self, node: &str, pods: &[String]) -> Result<Fault> {
         let file = Nodes::disk(node)?.join(FILLER);
         self.repairs.owe(Repair::Empty(file.clone()));
         fill(&file)?;
         Nodes(self.space).await_full(node, true, NOTICED_WITHIN).await?;
-        let evicted = within(EVICTED_WITHIN, "wait until a bot has to go", self.until_evicted(bots)).await;
+        let evicted = within(EVICTED_WITHIN, "wait until a bot has to go", self.until_evicted(pods)).await;
         let fault = self.outlast(evicted?).await?;
         // Until then it may take another.
         Nodes(self.space).await_full(node, false, NOTICED_WITHIN).await?;
         Ok(self.of_evicted(fault))
     }
 
-    /// The fault as it is a moment before one of these bots has to go.
-    async fn until_evicted(&self, bots: &[String]) -> Fault {
-        let mut fault = self.fault(Scenario::DiskFull, bots);
+    /// The fault as it is a moment before a bot of these pods has to go.
+    async fn until_evicted(&self, pods: &[String]) -> Fault {
+        let mut fault = self.fault(Scenario::DiskFull, pods);
         loop {
             tokio::time::sleep(LOOK).await;
             let (gone, answer) = {
                 let seen = self.observer.seen();
-                let of = || bots.iter().filter_map(|uid| seen.pods.get(uid));
+                let of = || pods.iter().filter_map(|uid| seen.pods.get(uid)).filter(|pod| pod.is_bot());
                 (of().any(|pod| pod.ended.is_some()), of().all(|pod| pod.last().is_some()))
             };
             if gone {
@@ -54,15 +55,16 @@ impl Ground<'_> {
             }
             // What a bot had open is known only while it answers.
             if answer {
-                fault = self.fault(Scenario::DiskFull, bots);
+                fault = self.fault(Scenario::DiskFull, pods);
             }
         }
     }
 
-    /// The fault without the bots that could stay: they hold what they held.
+    /// The fault without the pods that could stay, whose bots hold what they held, and those that were gone before.
     fn of_evicted(&self, mut fault: Fault) -> Fault {
         let seen = self.observer.seen();
-        let pod = |uid: &String| seen.pods.get(uid).filter(|pod| pod.ended.is_some());
+        let begun = fault.at;
+        let pod = |uid: &String| seen.pods.get(uid).filter(|pod| pod.ended.is_some_and(|at| at >= begun));
         fault.victims.retain(|uid, _| pod(uid).is_some());
         let said = fault.victims.keys().filter_map(|uid| pod(uid)?.said_at(fault.at));
         fault.items = said.flat_map(|said| said.open().map(str::to_owned)).collect();
