@@ -54,12 +54,17 @@ struct Scene {
     _feed: JoinSet<()>,
 }
 
+fn metrics() -> OperatorMetrics {
+    OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap()
+}
+
 /// An operator that knows what the caches have, and has looked at nothing yet.
 fn operator(
     server: &FakeServer,
     caches: &Caches,
     removals: &Arc<Removals>,
     clock: &ManualClock,
+    metrics: OperatorMetrics,
 ) -> Arc<Context> {
     let (client, clock): (_, Arc<dyn Clock>) = (server.client(), Arc::new(clock.clone()));
     Arc::new(Context {
@@ -71,7 +76,7 @@ fn operator(
         client,
         caches: caches.clone(),
         removal: removals.clone(),
-        metrics: OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap(),
+        metrics,
         clock,
         pod: "pod".to_owned(),
     })
@@ -84,20 +89,20 @@ impl Scene {
         for fleet in fleets {
             server.put("scrapefleets", fleet);
         }
-        let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
-        let (caches, feed) = watches::caches(server.client(), None, metrics.watch_errors);
+        let metrics = metrics();
+        let (caches, feed) = watches::caches(server.client(), None, metrics.watch_errors.clone());
         let mut feeding = JoinSet::new();
         feeding.spawn(feed.run());
         caches.ready().await;
         let clock = ManualClock::at(second(1_767_225_600));
         let removals = Arc::new(Removals::default());
-        let context = operator(&server, &caches, &removals, &clock);
+        let context = operator(&server, &caches, &removals, &clock, metrics);
         Self { server, context, clock, removals, _feed: feeding }
     }
 
     /// The operator is dead, and another goes on: it has stood by, and remembers nothing.
     fn take_over(&mut self) {
-        self.context = operator(&self.server, &self.context.caches, &self.removals, &self.clock);
+        self.context = operator(&self.server, &self.context.caches, &self.removals, &self.clock, metrics());
     }
 
     /// Looks at all fleets once a second.
@@ -148,7 +153,7 @@ fn starts(writes: &[String], with: &str) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn everyone_who_waits_for_the_caches_is_told() {
-    let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
+    let metrics = metrics();
     let (caches, feed) = watches::caches(FakeServer::new().client(), None, metrics.watch_errors);
     // Tasks of their own, each with a waker of its own.
     let waiters = [caches.clone(), caches].map(|caches| tokio::spawn(async move { caches.ready().await }));
@@ -356,7 +361,7 @@ async fn a_list_that_is_waited_for_is_told_with_the_next_look_and_costs_no_pod()
 
 #[tokio::test(start_paused = true)]
 async fn news_of_a_fleet_is_a_change() {
-    let metrics = OperatorMetrics::new(&Metrics::new("operator", "1").unwrap(), "lease").unwrap();
+    let metrics = metrics();
     let (caches, _feed) = watches::caches(FakeServer::new().client(), None, metrics.watch_errors);
     let mut changes = Box::pin(caches.changes());
     caches.news_of(SPACE, "a");

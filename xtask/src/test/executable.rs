@@ -26,9 +26,13 @@ const OWN_CLUSTER_ONLY: [&str; 4] = [
     "tests/e2e/tests/nodes.rs",
 ];
 
-/// Tests on a cluster that ask for something within seconds, and so run where nothing else does.
-const TIMED: [&str; 3] =
-    ["tests/e2e/tests/conditions.rs", "tests/e2e/tests/pods.rs", "tests/e2e/tests/speed.rs"];
+/// Tests on a cluster that ask for something within seconds, or start so much at once that they need the whole machine.
+const DEMANDING: [&str; 4] = [
+    "tests/e2e/tests/conditions.rs",
+    "tests/e2e/tests/fleet.rs",
+    "tests/e2e/tests/pods.rs",
+    "tests/e2e/tests/speed.rs",
+];
 
 /// The tests on a real object store, whose program is one of the cluster's.
 const ON_MINIO: &str = "crates/store/tests/s3/main.rs";
@@ -116,7 +120,7 @@ impl Executable {
 
     /// Whether nothing else may run meanwhile: it harms what others use, or measures time.
     pub(super) fn runs_alone(&self) -> bool {
-        self.needs() == Needs::OwnCluster || self.is_in(&TIMED)
+        self.needs() == Needs::OwnCluster || self.is_in(&DEMANDING)
     }
 
     /// Whether it does faults, of which a run has as many as it has time for.
@@ -223,7 +227,7 @@ mod tests {
     #[test]
     fn every_place_that_is_named_here_exists() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let files = OWN_CLUSTER_ONLY.into_iter().chain(TIMED).chain([ON_MINIO]);
+        let files = OWN_CLUSTER_ONLY.into_iter().chain(DEMANDING).chain([ON_MINIO]);
         for place in ONE_AT_A_TIME.into_iter().chain(ON_A_CLUSTER).chain(files) {
             assert!(root.join(place).exists(), "{place}");
         }

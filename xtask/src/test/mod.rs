@@ -201,11 +201,11 @@ mod tests {
         let all = [
             "tests/chaos/tests/faults.rs",
             "tests/e2e/tests/conditions.rs",
-            "tests/e2e/tests/fleet.rs",
+            "tests/e2e/tests/queue.rs",
             "tests/e2e/tests/leader.rs",
         ];
         let plan = Plan::of(all.map(built).to_vec(), false).unwrap();
-        assert_eq!(sources(&plan.beside), ["tests/e2e/tests/fleet.rs"]);
+        assert_eq!(sources(&plan.beside), ["tests/e2e/tests/queue.rs"]);
         assert_eq!(sources(&plan.alone), [all[1], all[3], all[0]]);
     }
 
