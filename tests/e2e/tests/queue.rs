@@ -107,12 +107,12 @@ async fn queues_of_another_make_are_refused_with_what_was_found_and_wanted() {
     let options = Options { copies: Some(3), ..broker.options() };
     let error = rabbitmq::connect(options).await.unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, QueueError::Refused(_)), "{text}");
+    assert!(matches!(error, QueueError::Mismatch(_)), "{text}");
     assert!(
         text.contains(&broker.options().scope) && text.contains("'3'") && text.contains("current is"),
         "{text}"
     );
-    assert!(text.contains("Set the manifest back"), "{text}");
+    assert!(text.contains("set the manifest back"), "{text}");
     // And what was there goes on as before.
     broker.queue().publish(vec![task("after", "default")]).await.unwrap();
 }
@@ -134,7 +134,7 @@ async fn queues_that_were_made_for_shorter_holds_are_refused() {
     let options = Options { longest_hold: Duration::from_hours(30), ..broker.options() };
     let error = rabbitmq::connect(options).await.unwrap_err();
     assert!(
-        matches!(&error, QueueError::Refused(why) if why.contains("x-consumer-timeout is 86400000 ms")),
+        matches!(&error, QueueError::Mismatch(why) if why.contains("x-consumer-timeout is 86400000 ms")),
         "{error}"
     );
 }
@@ -145,7 +145,7 @@ async fn a_queue_that_was_made_without_a_timeout_is_refused() {
     broker.make_again_without("lane.default", "x-consumer-timeout").await;
     let error = rabbitmq::connect(broker.options()).await.unwrap_err();
     assert!(
-        matches!(&error, QueueError::Refused(why) if why.contains("lane.default") && why.contains("is not set")),
+        matches!(&error, QueueError::Mismatch(why) if why.contains("lane.default") && why.contains("is not set")),
         "{error}"
     );
 }
