@@ -174,7 +174,9 @@ mod tests {
             .unwrap();
         let root = i32::try_from(shell.id()).unwrap();
         let started = std::time::Instant::now();
-        while descendants(root).len() < 2 && started.elapsed().as_secs() < 10 {
+        // A shell's child has the shell's name, and then `setsid`'s, before it is what was asked for.
+        let sleeps = || look(root, 10).iter().filter(|seen| seen.name == "sleep").count();
+        while sleeps() < 2 && started.elapsed().as_secs() < 10 {
             std::thread::yield_now();
         }
         let found = descendants(root);
