@@ -175,7 +175,8 @@ fn status() -> Result<String> {
 
 /// Makes a kubelet unable to start, and sees that `up` names it, shows the last it said and says where the rest is.
 fn failing_start(state: &Path) -> Result<()> {
-    let (folder, aside) = (state.join("node1/kubelet"), state.join("node1/kubelet.aside"));
+    let kubelet = state.join("node1/kubelet");
+    let (folder, aside) = (kubelet.join("plugins"), kubelet.join("plugins.aside"));
     kill_component("node1-kubelet")?;
     fs::rename(&folder, &aside)?;
     fs::write(&folder, "not a folder")?;
