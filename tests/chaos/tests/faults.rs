@@ -46,8 +46,8 @@ async fn strike(name: &str, faults: &[Scenario]) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn browsers_are_replaced_and_own_services_come_back() -> Result<()> {
-    use Scenario::{ConsumerTimeout, DeadChrome, HungChrome, LoopingPage, SiteUnavailable, StoreRefusing};
-    let faults = [HungChrome, LoopingPage, DeadChrome, SiteUnavailable, StoreRefusing, ConsumerTimeout];
+    use Scenario::{ConsumerTimeout, DeadChrome, HungChrome, SiteUnavailable, StoreRefusing};
+    let faults = [HungChrome, DeadChrome, SiteUnavailable, StoreRefusing, ConsumerTimeout];
     survive("browsers", &faults).await
 }
 
