@@ -41,8 +41,9 @@ impl Ground<'_> {
         let mut fault = self.fault(scenario, &[]);
         processes::signal(&pod, PROGRAM, signal)?;
         let platform = self.space.elsewhere(PLATFORM);
-        let ended = fault.at;
-        let restarted = |pod: &Pod| scrapefleet_e2e::is_ready(pod) && started(pod) >= Some(ended);
+        // Not by the time of the fault: a start is told in whole seconds, and may be told of the second before.
+        let before = started(&pod);
+        let restarted = |pod: &Pod| scrapefleet_e2e::is_ready(pod) && started(pod) > before;
         let name = pod.metadata.name.context("a pod without a name")?;
         platform.pod_when(&name, "serves again", SERVES_WITHIN, restarted).await?;
         fault.mended = Some(observer::now());
